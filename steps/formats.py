@@ -1,0 +1,52 @@
+"""What lies in each folder that steps hand to one another, by the name of its format.
+
+`wf` compares the format that a job writes with the one that the next job reads, before anything runs.
+Times are whole seconds since 1970 in UTC. Ids are text, whatever the source used.
+"""
+
+from typing import Final
+
+RAW_RATINGS: Final = "raw-ratings"
+RATINGS: Final = "ratings"
+SPLIT: Final = "split"
+TRAINED_MODEL: Final = "trained-model"
+SAVED_MODEL: Final = "saved-model"
+REPORT: Final = "report"
+TRACKING: Final = "tracking"
+
+FORMATS: Final = {
+    RAW_RATINGS: """\
+ratings as they came, typed but unchecked
+  ratings.parquet  user_id text, item_id text, rating float64 or null, timestamp int64 or null,
+                   unparsed text or null (JSON: column -> the text that could not be read)
+  items.parquet    item_id text, title text, year int32 or null, genres list of text   (where the source has items)
+  users.parquet    user_id text, age int32 or null, gender text, occupation text, zip text (where it has users)
+  dataset.json     name, source, sha256, rating_min, rating_max, ratings, users, items""",
+    RATINGS: """\
+checked ratings: no null, one row for each user and title
+  ratings.parquet  user_id text, item_id text, title text, rating float32, timestamp int64
+  items.parquet, users.parquet, dataset.json   as in raw-ratings
+  report.json      rows_in, rows_out, and for each check the rows dropped and fixed""",
+    SPLIT: """\
+ratings in three parts, for learning, choosing and judging
+  train.parquet, validation.parquet, test.parquet   the columns of ratings
+  items.parquet, users.parquet, dataset.json        as in ratings
+  split.json       method, its parameters, rows in each part""",
+    TRAINED_MODEL: """\
+a trained TensorFlow model and how it came to be
+  model.json       the step's parameters, rating scale, sizes
+  vocabulary.json  users and titles, in the order of their embedding rows
+  weights.weights.h5   the best epoch's weights
+  history.json     one record for each epoch""",
+    SAVED_MODEL: """\
+a TensorFlow SavedModel that needs no custom Python
+  saved_model.pb, variables/, assets/   loadable by tf.saved_model.load and TensorFlow Serving
+  export.json      signatures, rating scale, result of the smoke test""",
+    REPORT: """\
+what a person reads
+  report.html      one self-contained page
+  metrics.json     the same figures for programs""",
+    TRACKING: """\
+experiment records
+  *.zip            Comet offline archives, for `comet upload`""",
+}

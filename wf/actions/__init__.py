@@ -1,0 +1,1 @@
+"""What `uses:` can name: one module for each action."""

@@ -1,0 +1,1 @@
+"""Where tasks run: in Docker, or as plain processes of this machine."""

@@ -1,0 +1,94 @@
+"""The contract between the runner and whatever runs tasks.
+
+The life of a backend in one run:
+
+1. `prepare(plan, emit)`, once, before anything starts. Checks the whole environment (engine, images, GPUs, disk), builds
+   or pulls what is missing and tells its progress in `Preparing` events. Raises `EnvironmentProblem` when the plan cannot
+   run here, naming everything that is missing.
+2. `start(launch)`, once for each task, from any thread. Returns a handle as soon as the process runs.
+3. `logs(handle)`, once, from the thread that started it: the output, standard and error together in the order of writing,
+   in chunks of any size, until the process closes it. Misses no byte.
+4. `wait(handle)`: blocks until the process has ended and says how. A process that cannot be found has *not* succeeded.
+5. `stop(handle, kill)`, from any thread, at any time: asks the process and its children to end (SIGTERM), or ends them at
+   once (`kill`). Returns at once; `wait` then returns.
+6. `destroy(handle)`: removes everything that the task used but its outputs. Safe to call twice, and after a failed wait.
+7. `teardown()`, once, after the last task: removes what `prepare` made for this run only. Safe without `prepare`.
+
+`sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from wf.events import Emit
+from wf.plan import Plan, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A task with everything that is only known when it starts. All paths are of this machine and exist."""
+
+    run: int
+    task: Task
+    env: Mapping[str, str]
+    """The whole environment of the task, secrets included: never stored, never printed."""
+    inputs: Mapping[str, Path]
+    """What to show, read-only, at `/inputs/NAME`: a folder, or a file for a string."""
+    outputs: Path
+    """The folder that is `/outputs` for the task; declared output folders exist in it."""
+    scratch: Path
+    """An empty folder for the backend's own use, gone after the task."""
+    network: bool
+    code: Path | None = None
+    """For a step: a read-only folder that holds `steps/`."""
+    state: Path | None = None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended."""
+
+    code: int
+    out_of_memory: bool = False
+    error: str = ""
+    """What the engine says went wrong, where the process itself is not to blame."""
+
+
+class Handle(Protocol):
+    """One started task. What it holds is its backend's own business."""
+
+
+class Backend(Protocol):
+    """See the module's docstring for who calls what, and when."""
+
+    name: str
+
+    def prepare(self, plan: Plan, emit: Emit) -> None:
+        """1. Make sure that every task can start."""
+
+    def image_digest(self, task: Task) -> str:
+        """What identifies the software that the task will run in. Valid after `prepare`."""
+
+    def start(self, launch: Launch) -> Handle:
+        """2. Start a task; raises `EnvironmentProblem` if the engine cannot."""
+
+    def logs(self, handle: Handle) -> Iterator[bytes]:
+        """3. Everything that the task prints."""
+
+    def wait(self, handle: Handle) -> Exit:
+        """4. How it ended."""
+
+    def stop(self, handle: Handle, *, kill: bool = False) -> None:
+        """5. End it early."""
+
+    def destroy(self, handle: Handle) -> None:
+        """6. Remove its traces."""
+
+    def teardown(self) -> None:
+        """7. Remove what the run needed."""
+
+    def sweep(self, runs: Collection[int]) -> int:
+        """Remove what these runs, whose `wf` is dead, have left behind; returns how many things that were."""

@@ -1,0 +1,76 @@
+"""Every error that `wf` raises on purpose, and the exit code each one ends with.
+
+    WfError
+    ├── TaskFailed            1    a job of the workflow failed
+    ├── InvalidWorkflow       2    the workflow, its parameters or the command line are wrong
+    ├── EnvironmentProblem    3    this machine lacks something: Docker, an image, disk, a GPU
+    └── Interrupted         130    Ctrl-C or SIGTERM
+
+Anything else that reaches the command line is a bug in `wf` and ends with 4.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A place in a file. Lines and columns count from 1; `length` is in characters of that one line."""
+
+    path: Path
+    line: int
+    column: int
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file, and what to do about it.
+
+    `message` starts in lower case and puts the user's own names in backticks. `hint` stands beside the caret.
+    """
+
+    message: str
+    span: Span | None = None
+    hint: str = ""
+    is_warning: bool = False
+
+
+class WfError(Exception):
+    """An error to show as one message, without a traceback."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        """What to do about it: one or more whole lines, or nothing."""
+
+
+class TaskFailed(WfError):
+    """The run ended with a failed job. The report has already said which."""
+
+    exit_code = 1
+
+
+class InvalidWorkflow(WfError):
+    """A workflow that cannot run as it is written, with everything that is wrong with it, in order of line."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda p: (p.span is None, p.span, p.message))
+        super().__init__("; ".join(problem.message for problem in self.problems))
+
+
+class EnvironmentProblem(WfError):
+    """This machine cannot run it: no engine, no image, no disk, no GPU."""
+
+    exit_code = 3
+
+
+class Interrupted(WfError):
+    """The user stopped it."""
+
+    exit_code = 130

@@ -1,0 +1,101 @@
+"""What happens in a run, as records. The runner and the backends emit them; reports and the store listen."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+JobState = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
+"""`skipped`: something that the job needs did not succeed. `cancelled`: the user stopped it."""
+
+RunState = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
+"""`interrupted`: `wf` itself was killed; the next `wf` noticed."""
+
+
+def now() -> datetime:
+    """This moment in UTC, to the millisecond."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def as_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: `2026-11-21T21:30:00.123Z`."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run, at a moment."""
+
+    at: datetime = field(default_factory=now)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data, its kind under `event`."""
+        return {"event": type(self).__name__, **asdict(self), "at": as_text(self.at)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A run has its number; nothing has started yet."""
+
+    run: int
+    workflow: str
+    backend: str
+    backend_reason: str
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing(Event):
+    """The backend is getting something ready that takes time, such as an image: one line of its progress."""
+
+    what: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStarted(Event):
+    """A job's process runs."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLog(Event):
+    """One line of a job's log, without its end, with secrets masked."""
+
+    job: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobNote(Event):
+    """Something that the user should know about a job, such as an output that nobody declared."""
+
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFinished(Event):
+    """A job has come to its end, whichever it was."""
+
+    job: str
+    state: JobState
+    seconds: float
+    """From its start to its end; 0 for one that never started."""
+    exit_code: int | None = None
+    error: str = ""
+    """Why it failed, was skipped or cancelled, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """The run is over and everything about it is stored."""
+
+    run: int
+    state: RunState
+    seconds: float
+
+
+Emit = Callable[[Event], None]

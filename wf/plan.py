@@ -1,0 +1,160 @@
+"""A workflow with nothing left to decide: what the runner executes and what other engines are given.
+
+Everything here is frozen and pure. A plan holds the *names* of secrets, never their values.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from wf.errors import Span
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryImage:
+    """An image that is had from a registry, or lies in the engine already."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectImage:
+    """An image that is built from `containers/NAME` of the project."""
+
+    name: str
+    folder: Path
+
+
+Image = RegistryImage | ProjectImage
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamOutput:
+    """What another job of this run has written."""
+
+    job: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRef:
+    """A version of a dataset in the store, resolved when the run starts."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string that is known before the run starts."""
+
+    value: str
+
+
+InputSource = UpstreamOutput | DatasetRef | Text
+IOType = Literal["dataset", "volume", "string"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput:
+    """Something a task finds at `/inputs/NAME`: a folder, or one file where `type` is `string`."""
+
+    name: str
+    type: IOType
+    source: InputSource
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutput:
+    """Something a task leaves at `/outputs/NAME`: a folder that exists before it starts, or one file for `string`."""
+
+    name: str
+    type: IOType
+    dataset: str | None = None
+    """The dataset that gets a new version when the task succeeds."""
+    format: str | None = None
+    """What the folder holds, where the writing step declares it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file or folder of this machine that the parameter `parameter` of a task names."""
+
+    parameter: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A secret by its name. An optional one that is not set leaves its variable out."""
+
+    name: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a task may use. `None` means no limit of its own."""
+
+    cpus: float | None = None
+    memory: int | None = None
+    """Bytes."""
+    gpus: int | Literal["auto", "all"] = 0
+    instance_type: str | None = None
+    """The machine label of the Gradient format: it names a wish, and is kept for the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One job, compiled to one process in one container."""
+
+    id: str
+    action: str
+    """What the workflow wrote after `uses:`."""
+    image: Image
+    entrypoint: tuple[str, ...] | None
+    """What replaces the image's entrypoint; `None` keeps it."""
+    command: tuple[str, ...]
+    """Arguments after the entrypoint; empty keeps the image's command if its entrypoint is kept too."""
+    span: Span
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """`with:` after references were resolved and types checked; for the record and for comparing runs."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    """Environment variable -> the secret that fills it."""
+    inputs: tuple[TaskInput, ...] = ()
+    outputs: tuple[TaskOutput, ...] = ()
+    local_files: tuple[LocalFile, ...] = ()
+    needs: tuple[str, ...] = ()
+    resources: Resources = Resources()
+    timeout: float | None = None
+    """Seconds of running time, after which the task is stopped and counts as failed."""
+    is_step: bool = False
+    """A step of the project: it gets the snapshot of `steps/`, runs as the caller, and in a tight sandbox.
+
+    Any other task keeps what its image says (user, working directory, writable root), as the Gradient format promises.
+    """
+    network: bool = True
+    network_with: tuple[str, ...] = ()
+    """Variables that give it the network when they are set, where `network` is false."""
+    cache: bool = False
+    """Whether it gets the project's folder for downloads."""
+    state: bool = False
+    """Whether it gets a folder that outlives a failed attempt of the same task with the same inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole workflow, ready to run."""
+
+    workflow: Path
+    root: Path
+    """The project's folder: `steps/`, `containers/` and `.wf/` lie in it."""
+    tasks: tuple[Task, ...]
+    """In an order in which every task follows all that it needs."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """The workflow's inputs with their values, as text."""
+
+    def task(self, task_id: str) -> Task:
+        """The task of the job `task_id`."""
+        return next(task for task in self.tasks if task.id == task_id)
