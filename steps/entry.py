@@ -48,6 +48,9 @@ def _split_commas(value: object) -> object:
 IntList = Annotated[tuple[int, ...], BeforeValidator(_split_commas)]
 """Whole numbers, as a list or as text: `[256, 64]` or `256,64`."""
 
+FloatList = Annotated[tuple[float, ...], BeforeValidator(_split_commas)]
+"""Numbers, as a list or as text: `[0.6, 0.8]` or `0.6,0.8`."""
+
 TextList = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 """Words, as a list or as text: `[cache, site]` or `cache,site`."""
 

@@ -23,10 +23,10 @@ ratings as they came, typed but unchecked
   users.parquet    user_id text, age int32 or null, gender text, occupation text, zip text (where it has users)
   dataset.json     name, source, sha256, rating_min, rating_max, ratings, users, items""",
     RATINGS: """\
-checked ratings: no null, one row for each user and title
+checked ratings: no null, and by default one row for each user and item
   ratings.parquet  user_id text, item_id text, title text, rating float32, timestamp int64
   items.parquet, users.parquet, dataset.json   as in raw-ratings
-  report.json      rows_in, rows_out, and for each check the rows dropped and fixed""",
+  report.json      rows_in, rows_out, and for each check its policy and the rows found, dropped, fixed, kept""",
     SPLIT: """\
 ratings in three parts, for learning, choosing and judging
   train.parquet, validation.parquet, test.parquet   the columns of ratings

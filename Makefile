@@ -1,0 +1,52 @@
+# Everything is set up in .venv/; only Python 3.11 and make are needed. `make help` lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+WF := $(VENV)/bin/wf
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help train test check format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+train: $(VENV)/ready-wf ## set everything up and train the recommender: workflows/train-model.yaml
+	@if [ "$$($(WF) doctor --backend)" = docker ]; then containers/base/bootstrap; \
+	else $(MAKE) --no-print-directory $(VENV)/ready-steps; fi
+	@$(WF) run workflows/train-model.yaml
+
+test: check ## set everything up and run all tests
+	@$(VENV)/bin/pytest
+
+check: $(VENV)/ready-dev ## formatting, lint and types
+	@$(VENV)/bin/ruff format --quiet --check . || { echo "run 'make format'"; exit 1; }
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy
+
+format: $(VENV)/ready-dev ## format the code and mend what lint can mend
+	@$(VENV)/bin/ruff check --quiet --fix .
+	@$(VENV)/bin/ruff format --quiet .
+
+clean: ## remove the virtual environment and caches; runs under .wf/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/bin/python:
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wf needs Python 3.11 or newer, not " + sys.version)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/ready-wf: pyproject.toml | $(VENV)/bin/python
+	@echo "installing wf"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/ready-steps: pyproject.toml | $(VENV)/ready-wf
+	@echo "installing what the steps need, TensorFlow among it (about 2 GB, some minutes)"
+	@$(PIP) -e '.[steps]'
+	@touch $@
+
+$(VENV)/ready-dev: pyproject.toml | $(VENV)/ready-steps
+	@echo "installing what the tests need"
+	@$(PIP) -e '.[steps,dev]'
+	@touch $@

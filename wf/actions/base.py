@@ -1,0 +1,89 @@
+"""What an action is to the compiler: parameters in, one process out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from wf.plan import Image, LocalFile
+
+
+class Complain(Protocol):
+    """Reports something wrong with a job; `where` leads from the job to the place, such as `("with", "image")`."""
+
+    def __call__(self, message: str, *where: str | int, hint: str = "", is_warning: bool = False) -> None:
+        """Note one problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The inputs or outputs that an action insists on, with the format of each."""
+
+    formats: Mapping[str, str]
+    optional: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What an action makes of its parameters: the part of a task that it decides."""
+
+    image: Image
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...]
+    parameters: Mapping[str, object]
+    reads: Ports | None = None
+    """Nothing where the action takes whatever inputs the workflow names."""
+    writes: Ports | None = None
+    local_files: tuple[LocalFile, ...] = ()
+    gpus: int | Literal["auto"] = 0
+    is_step: bool = False
+    network: bool = True
+    network_with: tuple[str, ...] = ()
+    cache: bool = False
+    state: bool = False
+
+
+CompileAction = Callable[[Mapping[str, object], Complain], Process | None]
+"""From resolved parameters to a process, or nothing after complaints."""
+
+
+class ActionParameters(BaseModel):
+    """Parameters of an action of the format. Unknown ones are ignored there, and so warned about here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+Parameters = TypeVar("Parameters", bound=BaseModel)
+
+
+def read_parameters(
+    model: type[Parameters], action: str, given: Mapping[str, object], complain: Complain
+) -> Parameters | None:
+    """Validate an action's parameters, complaining about each that does not fit."""
+    for name in given:
+        if name not in _names(model):
+            known = ", ".join(f"`{known}`" for known in _names(model))
+            complain(f"`{action}` ignores `{name}`", "with", name, hint=f"it knows {known}", is_warning=True)
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            where: Sequence[str | int] = details["loc"]
+            if details["type"] == "missing":
+                complain(f"`{action}` needs `with: {{{where[0]}: ...}}`", "with")
+            else:
+                complain(f"`with.{_dotted(where)}` must be {_wanted(details['type'])}", "with", *where)
+        return None
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return [field_info.alias or name for name, field_info in model.model_fields.items()]
+
+
+def _dotted(where: Sequence[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in where)
+
+
+def _wanted(kind: str) -> str:
+    return {"string_type": "text: put it in quotes", "tuple_type": "a list", "list_type": "a list"}.get(kind, "text")

@@ -1,0 +1,45 @@
+"""The references of the format. A reference is a whole value; there is no language around it."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+NAME: Final = r"[A-Za-z0-9_-]+"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowInput:
+    """`workflow.inputs.NAME`"""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutput:
+    """`JOB.outputs.NAME`"""
+
+    job: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """`secret:NAME`, or `secret:NAME?` for one that may be missing (our addition)."""
+
+    name: str
+    optional: bool
+
+
+def parse_input(text: str) -> WorkflowInput | JobOutput | None:
+    """What an input refers to, or nothing if the text is not a reference."""
+    if match := re.fullmatch(rf"workflow\.inputs\.({NAME})", text):
+        return WorkflowInput(match[1])
+    if match := re.fullmatch(rf"({NAME})\.outputs\.({NAME})", text):
+        return JobOutput(match[1], match[2])
+    return None
+
+
+def parse_secret(text: str) -> Secret | None:
+    """The secret that a value stands for, or nothing if it is plain text."""
+    match = re.fullmatch(r"secret:([A-Za-z0-9_.-]+)(\??)", text, re.IGNORECASE)
+    return Secret(match[1], bool(match[2])) if match else None

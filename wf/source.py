@@ -1,0 +1,276 @@
+"""YAML text -> plain data, with a place in the file for every node; and the other way: a problem with its excerpt.
+
+Scalars are read as YAML 1.2 does: `on`, `yes` and `2021-12-16` are text, `true` and `5` are not. Keys are always text.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from wf.errors import InvalidWorkflow, Problem, Span
+
+MAX_BYTES: Final = 16 * 2**20
+MAX_NODES: Final = 1_000_000
+"""Nodes counted with every alias expanded, so that a small file cannot grow without bounds."""
+MAX_DEPTH: Final = 50
+
+Loc = tuple[str | int, ...]
+"""The way to a node from the top of the file: keys of mappings and indices of lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file."""
+
+    path: Path
+    data: Any
+    _values: dict[Loc, Span] = field(repr=False)
+    _keys: dict[Loc, Span] = field(repr=False)
+    _texts: dict[Loc, str] = field(repr=False)
+
+    def span(self, loc: Sequence[str | int]) -> Span:
+        """Where the value at `loc` stands; for one that is not there, where the nearest node around it stands."""
+        known = self._nearest(loc)
+        return self._values[known]
+
+    def key_span(self, loc: Sequence[str | int]) -> Span:
+        """Where the key of `loc` stands, or what `span` says when it has none."""
+        known = self._nearest(loc)
+        return self._keys.get(known, self._values[known])
+
+    def text(self, loc: Sequence[str | int]) -> str | None:
+        """The scalar at `loc` as it is written, or nothing if there is no scalar."""
+        return self._texts.get(tuple(loc))
+
+    def _nearest(self, loc: Sequence[str | int]) -> Loc:
+        known: Loc = ()
+        for part in loc:
+            # Validation may name parts that the file does not have, such as the kind of a union: leave them out.
+            if (*known, part) in self._values:
+                known = (*known, part)
+        return known
+
+
+def load(path: Path) -> Document:
+    """Read a YAML file.
+
+    Raises:
+        InvalidWorkflow: the file cannot be read, is not YAML, repeats a key, or is built to exhaust memory.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InvalidWorkflow([Problem(f"cannot read `{path}`: {error.strerror}")]) from None
+    if len(raw) > MAX_BYTES:
+        raise InvalidWorkflow([Problem(f"`{path}` has {len(raw)} bytes; a workflow has at most {MAX_BYTES}")])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InvalidWorkflow([Problem("this is not UTF-8 text", Span(path, line, 1))]) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Document:
+    """Parse YAML text that stands in the file `path`; raises like `load`."""
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        raise InvalidWorkflow([_syntax_problem(error, text, path)]) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        span = Span(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        problem = Problem(f"the character U+{code:04X} is not allowed here", span)
+        raise InvalidWorkflow([problem]) from None
+    builder = _Builder(path, text.splitlines())
+    if root is None:
+        raise InvalidWorkflow([Problem(f"`{path}` is empty", Span(path, 1, 1))])
+    data = builder.build(root, ())
+    if builder.problems:
+        raise InvalidWorkflow(builder.problems)
+    return Document(path, data, builder.values, builder.keys, builder.texts)
+
+
+def scalar(text: str) -> object:
+    """One value as a YAML file would read it: `5` is a number, `true` a truth value, `[1, 2]` a list."""
+    try:
+        return parse(text, Path("--set")).data if text.strip() else text
+    except InvalidWorkflow:
+        return text
+
+
+class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+    """A reader of nodes that recognises the scalars of YAML 1.2 and nothing more."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+class _Builder:
+    """Turns nodes into data, noting where each one stands."""
+
+    def __init__(self, path: Path, lines: list[str]) -> None:
+        self.path = path
+        self.lines = lines
+        self.problems: list[Problem] = []
+        self.values: dict[Loc, Span] = {}
+        self.keys: dict[Loc, Span] = {}
+        self.texts: dict[Loc, str] = {}
+        self._open: set[int] = set()
+        self._nodes = 0
+
+    def build(self, node: yaml.Node, loc: Loc) -> Any:
+        self.values[loc] = self._span(node)
+        self._nodes += 1
+        if self._nodes > MAX_NODES or len(loc) > MAX_DEPTH or id(node) in self._open:
+            reason = "refers to itself" if id(node) in self._open else "grows without bounds or is nested too deeply"
+            raise InvalidWorkflow([Problem(f"this {reason}", self.values[loc])])
+        if isinstance(node, yaml.ScalarNode):
+            self.texts[loc] = node.value
+            return self._scalar(node)
+        if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self.values[loc]))
+        self._open.add(id(node))
+        data = self._mapping(node, loc) if isinstance(node, yaml.MappingNode) else self._list(node, loc)
+        self._open.discard(id(node))
+        return data
+
+    def _list(self, node: yaml.Node, loc: Loc) -> list[Any]:
+        return [self.build(child, (*loc, index)) for index, child in enumerate(node.value)]
+
+    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                merged |= self._merged(value_node, loc)
+                continue
+            key = key_node.value
+            if not isinstance(key, str):
+                self.problems.append(Problem("a key must be text", self._span(key_node)))
+                continue
+            place = (*loc, key)
+            if key in data:
+                first = self.keys[place].line
+                self.problems.append(
+                    Problem(f"key `{key}` is given twice", self._span(key_node), f"first given on line {first}")
+                )
+                continue
+            self.keys[place] = self._span(key_node)
+            data[key] = self.build(value_node, place)
+        return {**merged, **data}
+
+    def _merged(self, node: yaml.Node, loc: Loc) -> dict[str, Any]:
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for source in reversed(sources):
+            if not isinstance(source, yaml.MappingNode):
+                self.problems.append(Problem("`<<` merges mappings only", self._span(source)))
+                continue
+            merged |= self.build(source, loc)
+        return merged
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        text: str = node.value
+        match tag:
+            case "str":
+                return text
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int" | "float":
+                return self._number(tag, text, node)
+        self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self._span(node)))
+        return None
+
+    def _number(self, tag: str, text: str, node: yaml.ScalarNode) -> int | float | None:
+        try:
+            if tag == "int":
+                return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            self.problems.append(Problem(f"`{text[:40]}` is not a number", self._span(node)))
+            return None
+
+    def _span(self, node: yaml.Node) -> Span:
+        start, end = node.start_mark, node.end_mark
+        line = self.lines[start.line] if start.line < len(self.lines) else ""
+        last = end.column if end.line == start.line else len(line)
+        return Span(self.path, start.line + 1, start.column + 1, max(1, last - start.column))
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, path: Path) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.splitlines()
+    hint = _syntax_hint(error, lines, line)
+    line = min(line, max(0, len(lines) - 1))
+    message = f"this is not valid YAML: {error.problem or error.context}"
+    return Problem(message, Span(path, line + 1, column + 1), hint)
+
+
+def _syntax_hint(error: yaml.MarkedYAMLError, lines: list[str], line: int) -> str:
+    near = lines[line] if line < len(lines) else ""
+    if "\t" in near[: len(near) - len(near.lstrip())]:
+        return "indent with spaces: YAML does not allow tabs"
+    if match := re.search(r"\bsecret: +(\S+)", near):
+        return f"write `secret:{match[1]}` without a space"
+    if error.problem == "mapping values are not allowed in this context":
+        return "text with `: ` in it needs quotes; or is the line above indented too little?"
+    if error.context in ("while parsing a flow sequence", "while parsing a flow mapping") and error.context_mark:
+        return f"the bracket that opens on line {error.context_mark.line + 1} is not closed"
+    # A block scalar ends at the first line that is indented less, even a comment.
+    before = next((text for text in reversed(lines[:line]) if text.strip()), "")
+    in_block = any(re.search(r":\s*[|>][-+]?\s*$", text) for text in lines[max(0, line - 60) : line])
+    if in_block and before[:1] in ("#", " ") and "expected" in (error.problem or ""):
+        return "a block of text (`|`) ends at the first line, even a comment, that is indented less than it"
+    return ""
+
+
+def excerpt(problem: Problem) -> str:
+    """A problem as a person reads it: the message, the place, the line with a caret below, and the hint."""
+    kind = "warning" if problem.is_warning else "error"
+    head = f"{kind}: {problem.message}"
+    if problem.span is None:
+        return f"{head}\n  {problem.hint}" if problem.hint else head
+    span = problem.span
+    try:
+        lines = span.path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    gutter = " " * len(str(span.line))
+    place = f"{gutter}--> {span.path}:{span.line}:{span.column}"
+    if span.line > len(lines):
+        return "\n".join(part for part in (head, place, problem.hint) if part)
+    line = lines[span.line - 1]
+    start = max(0, span.column - 1 - 60) if len(line) > 100 else 0
+    shown = line[start : start + 100]
+    # A tab is as wide as the terminal likes: the caret line repeats it instead of guessing.
+    indent = "".join("\t" if char == "\t" else " " for char in shown[: span.column - 1 - start])
+    carets = "^" * max(1, min(span.length, len(shown) - len(indent)))
+    caret_line = f"{indent}{carets} {problem.hint}".rstrip()
+    return "\n".join((head, place, f"{gutter} |", f"{span.line} | {shown}", f"{gutter} | {caret_line}"))
