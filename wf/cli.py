@@ -1,0 +1,118 @@
+"""The command line: finds the subcommand, and is the only place that prints errors and chooses exit codes."""
+
+import argparse
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from wf import __version__
+from wf.errors import InvalidWorkflow, Problem, TaskFailed, WfError
+
+COMMANDS: Final = {
+    "Run": {
+        "run": "run a workflow",
+        "plan": "show what a run would do",
+        "validate": "check workflow files",
+        "graph": "draw the jobs: Mermaid or SVG",
+    },
+    "Look back": {
+        "runs": "list earlier runs",
+        "show": "show one run: jobs, outputs, metrics",
+        "logs": "print what a job printed",
+    },
+    "Set up": {
+        "steps": "list the project's steps, or explain one",
+        "schema": "a JSON schema of workflow files, for editors",
+        "doctor": "check this machine: Docker, disk, GPU, network",
+    },
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, or what `wf.errors` says."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except InvalidWorkflow as error:
+        _print_problems(error.problems)
+        return error.exit_code
+    except TaskFailed as error:
+        return error.exit_code
+    except WfError as error:
+        print(f"error: {error}", file=sys.stderr)
+        for line in error.hint.splitlines():
+            print(f"  {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last resort: nobody should meet a traceback
+        return _report_bug(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    names = [name for group in COMMANDS.values() for name in group]
+    command = words[0] if words else "--help"
+    if command in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if command in ("-V", "--version"):
+        print(f"wf {__version__}")
+        return 0
+    if command not in names:
+        from difflib import get_close_matches
+
+        near = get_close_matches(command, names, n=1)
+        hint = f"did you mean `wf {near[0]}`?" if near else "`wf --help` lists the commands"
+        raise InvalidWorkflow([Problem(f"wf has no command `{command}`", hint=hint)])
+    module = importlib.import_module(f"wf.commands.{command}")
+    parser = argparse.ArgumentParser(
+        prog=f"wf {command}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    exit_code: int = module.execute(parser.parse_args(words[1:]))
+    return exit_code
+
+
+def _help() -> str:
+    lines = ["Run machine-learning workflows, written as YAML jobs, in Docker.", "", "usage: wf COMMAND ...", ""]
+    for title, commands in COMMANDS.items():
+        lines += [f"{title}:", *(f"  {name:<10}{about}" for name, about in commands.items()), ""]
+    return "\n".join([*lines, "`wf COMMAND --help` explains a command."])
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    from wf.source import excerpt
+
+    for problem in problems:
+        print(excerpt(problem), end="\n\n", file=sys.stderr)
+    warnings = sum(problem.is_warning for problem in problems)
+    errors = len(problems) - warnings
+    parts = [
+        f"{count} {word}{'s' if count > 1 else ''}"
+        for count, word in ((errors, "error"), (warnings, "warning"))
+        if count
+    ]
+    print(" and ".join(parts), file=sys.stderr)
+
+
+def _report_bug(error: Exception) -> int:
+    handle, name = tempfile.mkstemp(prefix="wf-bug-", suffix=".log", text=True)
+    with os.fdopen(handle, "w") as log:
+        log.write(f"wf {__version__}, Python {sys.version}, {sys.platform}\nwf {' '.join(sys.argv[1:2])}\n\n")
+        log.write("".join(traceback.format_exception(error)))
+    print(f"error: this is a bug in wf: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"  {Path(name)} tells where; please report it", file=sys.stderr)
+    return 4

@@ -1,0 +1,74 @@
+"""Print what the jobs of a run printed, secrets masked. With --follow, go on while the run lasts."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from wf.commands.shared import open_history
+from wf.errors import InvalidWorkflow, Problem
+from wf.store import Store
+from wf.store.records import JobRecord
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A run, and perhaps a job."""
+    parser.add_argument("run", nargs="?", default="latest", help="the number of a run (the last one)")
+    parser.add_argument("job", nargs="?", help="one job; without it all jobs, each line with its job's name")
+    parser.add_argument("-n", "--tail", type=int, metavar="N", help="only the last N lines of each job")
+    parser.add_argument("-f", "--follow", action="store_true", help="print new lines while the job runs")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the logs in the order of the plan."""
+    store = open_history(Path.cwd())
+    run = store.history.run(arguments.run).id
+    jobs = store.history.jobs(run)
+    if arguments.job:
+        _one(store, run, jobs, arguments)
+        return 0
+    width = max(len(job.name) for job in jobs)
+    for job in jobs:
+        for line in _lines(job, arguments.tail):
+            print(f"{job.name:<{width}} | {line}")
+    return 0
+
+
+def _one(store: Store, run: int, jobs: tuple[JobRecord, ...], arguments: argparse.Namespace) -> None:
+    found = [job for job in jobs if job.name.lower() == arguments.job.lower()]
+    if not found:
+        names = ", ".join(f"`{job.name}`" for job in jobs)
+        raise InvalidWorkflow([Problem(f"run {run} has no job `{arguments.job}`", hint=f"it has {names}")])
+    job = found[0]
+    for line in _lines(job, arguments.tail):
+        print(line)
+    if arguments.follow:
+        _follow(store, run, job)
+    elif not job.log.exists():
+        print(f"job `{job.name}` has not printed anything: it is {job.state}", file=sys.stderr)
+
+
+def _lines(job: JobRecord, tail: int | None) -> list[str]:
+    if not job.log.exists():
+        return []
+    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines if tail is None else lines[max(0, len(lines) - tail) :]
+
+
+def _follow(store: Store, run: int, job: JobRecord) -> None:
+    def state() -> str:
+        return next(each.state for each in store.history.jobs(run) if each.name == job.name)
+
+    position = job.log.stat().st_size if job.log.exists() else 0
+    while True:
+        is_over = state() not in ("waiting", "running")
+        if job.log.exists():
+            with job.log.open("rb") as log:
+                log.seek(position)
+                chunk = log.read()
+            position += len(chunk)
+            sys.stdout.write(chunk.decode(errors="replace"))
+            sys.stdout.flush()
+        if is_over:
+            return
+        time.sleep(0.3)

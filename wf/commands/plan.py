@@ -1,0 +1,113 @@
+"""Show what a run would do, job by job, in the order of their needs. Nothing runs."""
+
+import argparse
+import json
+
+from wf.commands.shared import add_workflow, compile_workflow
+from wf.plan import DatasetRef, Image, Plan, ProjectImage, Task, TaskInput, TaskOutput, Text, UpstreamOutput
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A workflow and the form of the answer."""
+    add_workflow(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the plan."""
+    plan = compile_workflow(arguments)
+    print(json.dumps(_as_json(plan), indent=2) if arguments.json else _as_text(plan))
+    return 0
+
+
+def _as_text(plan: Plan) -> str:
+    lines = [f"{plan.workflow}: {len(plan.tasks)} job{'s' if len(plan.tasks) > 1 else ''}"]
+    if plan.inputs:
+        lines.append("inputs  " + ", ".join(f"{name}={value}" for name, value in plan.inputs.items()))
+    for number, task in enumerate(plan.tasks, 1):
+        lines += ["", f"{number}. {task.id}  ({task.action})", *(f"   {line}" for line in _details(task))]
+    return "\n".join(lines)
+
+
+def _details(task: Task) -> list[str]:
+    rows = [("image", _image(task.image)), ("needs", ", ".join(task.needs))]
+    rows += [("with", f"{name}: {_short(value)}") for name, value in task.parameters.items()]
+    rows += [("env", f"{name}={_short(value)}") for name, value in task.env.items()]
+    rows += [("env", f"{name}=secret:{secret.name}") for name, secret in task.secrets.items()]
+    rows += [("input", f"{port.name} <- {_source(port)}") for port in task.inputs]
+    rows += [("output", _output(port)) for port in task.outputs]
+    rows.append(("limits", _limits(task)))
+    shown, last = [], ""
+    for label, text in rows:
+        if text:
+            shown.append(f"{label if label != last else '':<8}{text}")
+            last = label
+    return shown
+
+
+def _image(image: Image) -> str:
+    return f"built from containers/{image.name}" if isinstance(image, ProjectImage) else image.ref
+
+
+def _short(value: object) -> str:
+    text = str(value).replace("\n", "\\n")
+    return text if len(text) <= 90 else text[:87] + "..."
+
+
+def _source(port: TaskInput) -> str:
+    match port.source:
+        case UpstreamOutput(job, output):
+            return f"{job}.outputs.{output}"
+        case DatasetRef(ref):
+            return f"dataset {ref}"
+        case Text(value):
+            return f"text {_short(value)!r}"
+
+
+def _output(port: TaskOutput) -> str:
+    what = f"dataset {port.dataset}" if port.dataset else port.type
+    return f"{port.name} ({what}{', ' + port.format if port.format else ''})"
+
+
+def _limits(task: Task) -> str:
+    wanted = task.resources
+    parts = [
+        f"cpus {wanted.cpus:g}" if wanted.cpus else "",
+        f"memory {wanted.memory / 2**30:g} GiB" if wanted.memory else "",
+        f"gpus {wanted.gpus}" if wanted.gpus else "",
+        f"timeout {task.timeout:g} s" if task.timeout else "",
+        "" if task.network else "no network",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _as_json(plan: Plan) -> dict[str, object]:
+    return {
+        "workflow": str(plan.workflow),
+        "inputs": dict(plan.inputs),
+        "jobs": [
+            {
+                "name": task.id,
+                "uses": task.action,
+                "image": _image(task.image),
+                "needs": list(task.needs),
+                "with": dict(task.parameters),
+                "env": dict(task.env),
+                "secrets": {name: secret.name for name, secret in task.secrets.items()},
+                "inputs": {port.name: {"type": port.type, "from": _source(port)} for port in task.inputs},
+                "outputs": {
+                    port.name: {"type": port.type, "dataset": port.dataset, "format": port.format}
+                    for port in task.outputs
+                },
+                "resources": {
+                    "cpus": task.resources.cpus,
+                    "memory": task.resources.memory,
+                    "gpus": task.resources.gpus,
+                    "instance-type": task.resources.instance_type,
+                },
+                "timeout": task.timeout,
+                "network": task.network,
+            }
+            for task in plan.tasks
+        ],
+    }

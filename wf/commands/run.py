@@ -1,0 +1,66 @@
+"""Run a workflow: in Docker where an engine answers, else its steps as processes of this machine."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from wf.commands.shared import add_workflow, compile_workflow, open_store
+from wf.errors import Interrupted, TaskFailed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A workflow, where and how to run it, and how to tell about it."""
+    add_workflow(parser)
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "docker", "process"),
+        default="auto",
+        help="where jobs run: auto is docker if an engine answers, else process",
+    )
+    jobs = min(4, os.cpu_count() or 1)
+    parser.add_argument("-j", "--jobs", type=_count, default=jobs, metavar="N", help=f"jobs at once ({jobs})")
+    parser.add_argument(
+        "--output",
+        choices=("live", "plain", "json"),
+        help="what to print: live on a terminal, plain lines elsewhere, or json for programs",
+    )
+    parser.add_argument("--secrets", type=Path, metavar="FILE", help="a file of NAME=value lines")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run it; how it went is told by the report, and by the exit code."""
+    plan = compile_workflow(arguments)
+
+    from wf.backends.choose import choose
+    from wf.report import open_report
+    from wf.runner import run_plan
+    from wf.secrets import load_secrets
+    from wf.settings import load_settings
+
+    backend, reason = choose(arguments.backend, plan.root, load_settings(plan.root))
+    store = open_store(plan.root)
+    with open_report(arguments.output, plan, store) as emit:
+        result = run_plan(
+            plan,
+            backend=backend,
+            store=store,
+            secrets=load_secrets(store.layout.folder, environ=os.environ, env_file=arguments.secrets),
+            emit=emit,
+            jobs=arguments.jobs,
+            backend_reason=reason,
+        )
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if result.state == "cancelled":
+        raise Interrupted("stopped")
+    if result.state != "succeeded":
+        raise TaskFailed("a job failed")
+    return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number

@@ -1,0 +1,97 @@
+"""Arguments and habits that several commands share."""
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wf.errors import InvalidWorkflow, Problem
+from wf.events import now
+from wf.plan import Plan
+from wf.project import find_root
+
+if TYPE_CHECKING:
+    from wf.store import Store
+    from wf.store.records import RunRecord
+
+
+def add_workflow(parser: argparse.ArgumentParser) -> None:
+    """A workflow file and values for its inputs."""
+    parser.add_argument(
+        "workflow", type=Path, metavar="FILE", help="a workflow, for example workflows/train-model.yaml"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value of a workflow input; may be repeated",
+    )
+
+
+def compile_workflow(arguments: argparse.Namespace) -> Plan:
+    """The plan of the workflow that `add_workflow` asked for; its warnings are printed."""
+    from wf.compile import compile_file
+    from wf.source import excerpt
+
+    plan, warnings = compile_file(arguments.workflow, find_root(arguments.workflow), _settings(arguments.set))
+    for warning in warnings:
+        print(excerpt(warning), end="\n\n", file=sys.stderr)
+    return plan
+
+
+def open_history(folder: Path) -> "Store":
+    """The store of the project around a folder, if it has one.
+
+    Raises:
+        InvalidWorkflow: nothing has run in this project yet.
+    """
+    root = find_root(folder)
+    if not (root / ".wf").exists():
+        raise InvalidWorkflow([Problem(f"nothing has run in `{root}` yet", hint="start with `wf run FILE`")])
+    return open_store(root)
+
+
+def open_store(root: Path) -> "Store":
+    """The project's store. What a killed `wf` has left is swept up first, which costs a query if there is nothing."""
+    from wf.store import Store
+
+    store = Store.open(root)
+    left = store.history.recover()
+    for name in sorted({run.backend for run in left}):
+        _sweep(store, root, name, [run.id for run in left if run.backend == name])
+    return store
+
+
+def _sweep(store: "Store", root: Path, backend_name: str, runs: list[int]) -> None:
+    from wf.backends.choose import choose
+    from wf.errors import EnvironmentProblem
+    from wf.settings import load_settings
+
+    try:
+        backend, _ = choose("docker" if backend_name == "docker" else "process", root, load_settings(root))
+        removed = backend.sweep(runs)
+    except EnvironmentProblem:
+        # Its engine does not answer now, so its containers do not run either: the next command tries again.
+        return
+    store.history.mark_swept(runs)
+    if removed:
+        numbers = ", ".join(str(run) for run in sorted(runs))
+        print(f"swept up {removed} leftovers of run {numbers}, whose wf was killed", file=sys.stderr)
+
+
+def since(run: "RunRecord") -> float:
+    """Seconds from a run's start to its end, or to this moment."""
+    end = datetime.fromisoformat(run.finished) if run.finished else now()
+    return (end - datetime.fromisoformat(run.started)).total_seconds()
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InvalidWorkflow([Problem(f"`--set {pair}` sets nothing", hint="write `--set NAME=VALUE`")])
+        settings[name] = value
+    return settings
