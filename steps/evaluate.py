@@ -1,0 +1,100 @@
+"""Judge a trained recommender, beside simple averages."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from pydantic import Field
+
+from steps.entry import Step, StepInputs, Workspace, run_step
+from steps.formats import REPORT, SPLIT, TRACKING, TRAINED_MODEL
+from steps.tracking import TrackingMode, start_tracker
+
+
+class Inputs(StepInputs):
+    """How intervals are drawn, and where to record the results."""
+
+    seed: int = Field(1, ge=0, lt=2**31, description="decides which users the bootstrap draws")
+    tracking: TrackingMode = Field(
+        "auto", description="auto: a Comet archive, and online with COMET_API_KEY; offline: the archive only; off"
+    )
+
+
+STEP = Step(
+    name="evaluate",
+    summary="Measure a trained recommender beside simple averages, with intervals.",
+    inputs=Inputs,
+    reads={"split": SPLIT, "model": TRAINED_MODEL},
+    writes={"report": REPORT, "tracking": TRACKING},
+    optional=frozenset({"tracking"}),
+    network_with=("COMET_API_KEY",),
+)
+
+
+def run(inputs: Inputs, work: Workspace) -> None:
+    """Predict every part of the split, compare with baselines, and write figures and a page."""
+    from steps.recommender import data, trained_model
+    from steps.recommender.evaluation import MODEL, judge, verdict
+    from steps.recommender.models import predict_ratings
+    from steps.recommender.page import build_page
+
+    split = data.read_split(work.input("split"))
+    trained = trained_model.load(work.input("model"))
+    predictions = {
+        name: predict_ratings(trained.model, data.encode(part, trained.vocabulary))
+        for name, part in split.parts().items()
+    }
+    evaluation = judge(split, predictions, seed=inputs.seed)
+    notes = (
+        []
+        if trained.was_trained_on(split)
+        else [
+            "Warning: the model was trained on other rows than this split's, perhaps on rows that it is judged on here."
+        ]
+    )
+    print(verdict(evaluation), *notes, sep="\n", flush=True)
+
+    report = work.output("report")
+    figures = {"dataset": split.dataset, "verdict": verdict(evaluation), "notes": notes, **asdict(evaluation)}
+    (report / "metrics.json").write_text(json.dumps(figures, indent=2))
+    page = build_page(
+        evaluation,
+        dataset=split.dataset,
+        parameters=trained.config.model_dump(mode="json"),
+        history=trained.history,
+        best_epoch=trained.best_epoch,
+        notes=notes,
+    )
+    (report / "report.html").write_text(page, encoding="utf-8")
+
+    summary = {
+        f"{part}_{figure}": getattr(result.systems[MODEL], figure).value
+        for part, result in evaluation.parts.items()
+        for figure in ("rmse", "mae")
+    }
+    judged_on = evaluation.judged_on
+    baseline_rmse = evaluation.parts[judged_on].systems[evaluation.best_baseline].rmse.value
+    summary[f"{judged_on}_best_baseline_rmse"] = baseline_rmse
+    work.record(summary)
+    with start_tracker(
+        inputs.tracking, work.output("tracking"), name="evaluate", tags=[trained.config.model]
+    ) as tracker:
+        tracker.log_params(trained.config.model_dump())
+        tracker.log_other("dataset", split.dataset)
+        tracker.log_other("verdict", verdict(evaluation))
+        tracker.log_metrics(summary)
+        tracker.log_asset(report / "report.html")
+    print(
+        f"{evaluation.judged_on} RMSE {summary[f'{judged_on}_rmse']:.4f}, "
+        f"{evaluation.best_baseline} {baseline_rmse:.4f}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the step from a command line; see `steps.entry.run_step`."""
+    return run_step(STEP, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

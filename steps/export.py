@@ -1,0 +1,59 @@
+"""Turn a trained recommender into a SavedModel that can be served."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from steps.entry import Step, StepInputs, Workspace, run_step
+from steps.formats import SAVED_MODEL, TRAINED_MODEL
+
+
+class Inputs(StepInputs):
+    """Nothing to choose."""
+
+
+STEP = Step(
+    name="export",
+    summary="Export a trained recommender as a SavedModel and test it in a fresh process.",
+    inputs=Inputs,
+    reads={"model": TRAINED_MODEL},
+    writes={"saved_model": SAVED_MODEL},
+)
+
+
+def run(_inputs: Inputs, work: Workspace) -> None:
+    """Write the SavedModel, then load it as a server would and compare its answers with the model's."""
+    from steps.recommender import saved_model, trained_model
+
+    trained = trained_model.load(work.input("model"))
+    folder = work.output("saved_model")
+    saved_model.export(trained, folder)
+    print(f"exported {len(trained.vocabulary.users):,} users and {len(trained.vocabulary.titles):,} titles", flush=True)
+
+    smoke = saved_model.smoke_test(trained, folder)
+    description = {
+        "signatures": {
+            name: {"inputs": inputs, "outputs": {"rating": "float32"}}
+            for name, inputs in saved_model.SIGNATURES.items()
+        },
+        "rating_scale": asdict(trained.scale),
+        "model": trained.config.model,
+        "smoke_test": smoke,
+    }
+    (folder / "export.json").write_text(json.dumps(description, indent=2, ensure_ascii=False))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    work.record({"smoke_largest_difference": smoke["largest_difference"], "saved_model_bytes": size})
+    print(
+        f"smoke test passed: {sum(smoke['rows'].values()):,} rows in a fresh process, "
+        f"at most {smoke['largest_difference']:.1e} off; {size / 1e6:.1f} MB"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the step from a command line; see `steps.entry.run_step`."""
+    return run_step(STEP, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

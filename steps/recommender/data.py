@@ -1,0 +1,103 @@
+"""Split ratings, from Parquet to the batches that models eat."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from steps.entry import StepError
+from steps.recommender.vocabulary import OOV_ROW, Vocabulary
+
+Columns = Mapping[str, npt.NDArray[Any]]
+"""Equally long columns by name: `user` and `title` are embedding rows (int32), `rating` is float32."""
+
+PARTS: Final = ("train", "validation", "test")
+RATING_COLUMNS: Final = ("user_id", "item_id", "title", "rating", "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class RatingScale:
+    """The lowest and the highest rating that users could give."""
+
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Ratings for learning, choosing and judging, with the columns `RATING_COLUMNS`."""
+
+    train: pl.DataFrame
+    validation: pl.DataFrame
+    test: pl.DataFrame
+    scale: RatingScale
+    dataset: str
+    """The name of the data."""
+
+    def parts(self) -> dict[str, pl.DataFrame]:
+        """The parts that have rows, by name."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if len(part)}
+
+
+def read_split(folder: Path) -> Split:
+    """Read a folder in the format `split`."""
+    description = json.loads((folder / "dataset.json").read_text())
+    frames = {part: pl.read_parquet(folder / f"{part}.parquet", columns=list(RATING_COLUMNS)) for part in PARTS}
+    if not len(frames["train"]):
+        raise StepError("the split has no training rows: check the split's parameters in the workflow")
+    return Split(
+        **frames,
+        scale=RatingScale(float(description["rating_min"]), float(description["rating_max"])),
+        dataset=str(description.get("name", "ratings")),
+    )
+
+
+def encode(ratings: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, npt.NDArray[Any]]:
+    """Look every id up once, so that no epoch has to do it again."""
+    return {
+        "user": vocabulary.user_rows(ratings["user_id"]),
+        "title": vocabulary.title_rows(ratings["title"]),
+        "rating": ratings["rating"].to_numpy().astype(np.float32),
+    }
+
+
+def count_rows(columns: Columns) -> int:
+    """How many rows the columns have."""
+    return len(next(iter(columns.values())))
+
+
+def batches(columns: Columns, size: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """The rows in their order, `size` at a time; the last batch may be smaller."""
+    for start in range(0, count_rows(columns), size):
+        yield {name: column[start : start + size] for name, column in columns.items()}
+
+
+def epoch_rows(columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, float]) -> dict[str, npt.NDArray[Any]]:
+    """The training rows of one epoch: shuffled, with a share of the ids in some columns hidden.
+
+    What is random depends on `seed` and `epoch` only, so that training can continue after any epoch as if it had
+    never stopped. Hiding, by column name in `hide`, teaches the row of unknown ids what is true of them on average.
+    """
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(count_rows(columns))
+    rows = {name: column[order] for name, column in columns.items()}
+    for name, share in hide.items():
+        hidden = random.random(len(order), dtype=np.float32) < share
+        rows[name] = np.where(hidden, np.int32(OOV_ROW), rows[name])
+    return rows
+
+
+def digest(columns: Columns) -> str:
+    """A fingerprint of the rows, in their order: SHA-256 in hexadecimal."""
+    sha = hashlib.sha256()
+    for name in sorted(columns):
+        sha.update(f"{name}:{columns[name].dtype}:{len(columns[name])};".encode())
+        sha.update(np.ascontiguousarray(columns[name]).data)
+    return sha.hexdigest()

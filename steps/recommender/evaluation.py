@@ -1,0 +1,205 @@
+"""Judging predictions beside what two averages know: the figures that `evaluate` writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from steps.recommender import baselines, data, metrics
+from steps.recommender.baselines import Baseline
+from steps.recommender.data import Columns, RatingScale, Split
+from steps.recommender.metrics import Bootstrap, CalibrationBin, Comparison, Floats, Quality
+from steps.recommender.vocabulary import OOV_ROW, Vocabulary
+
+MODEL: Final = "model"
+"""The name of the judged model among the systems; the others are baselines."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """Every system on one part of the split."""
+
+    rows: int
+    users: int
+    systems: Mapping[str, Quality]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """The model and the best baseline on the rows that have something in common; None where there are no rows."""
+
+    name: str
+    rows: int
+    users: int
+    model: Quality | None
+    baseline: Quality | None
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How many ratings and predictions lie in each bin around `centers`."""
+
+    centers: Sequence[float]
+    ratings: Sequence[int]
+    predictions: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was measured. `slices` and what follows them concern the part `judged_on`."""
+
+    judged_on: str
+    parts: Mapping[str, PartResult]
+    best_baseline: str
+    """The baseline with the lowest RMSE on the validation rows, which `comparison` is with."""
+    comparison: Comparison
+    slices: Sequence[SliceResult]
+    distribution: Distribution
+    calibration: Sequence[CalibrationBin]
+    seed: int
+    resamples: int = metrics.RESAMPLES
+    confidence: float = metrics.CONFIDENCE
+
+
+def judge(split: Split, predictions: Mapping[str, Floats], *, seed: int) -> Evaluation:
+    """Compare a model's `predictions` for each part of `split`, [rows], with the truth and with baselines.
+
+    The baselines see the training rows only; how strongly they are damped is chosen on the validation rows, as the
+    model's epoch was, so that neither side has an advantage.
+    """
+    vocabulary = Vocabulary.of(split.train)
+    parts = split.parts()
+    columns = {name: data.encode(part, vocabulary) for name, part in parts.items()}
+    chosen_on = columns.get("validation", columns["train"])
+    fitted = fit_baselines(columns["train"], chosen_on, vocabulary)
+    systems = {
+        name: {MODEL: predictions[name]} | {b: _rate(f, columns[name], split.scale) for b, f in fitted.items()}
+        for name in parts
+    }
+    bootstraps = {name: _bootstrap(part, systems[name], seed) for name, part in parts.items()}
+    best = min(fitted, key=lambda name: metrics.rmse(chosen_on["rating"], _rate(fitted[name], chosen_on, split.scale)))
+    judged_on = list(parts)[-1]
+    truth, predicted = columns[judged_on]["rating"], predictions[judged_on]
+    return Evaluation(
+        judged_on=judged_on,
+        parts={
+            name: PartResult(
+                rows=len(part),
+                users=part["user_id"].n_unique(),
+                systems={system: bootstraps[name].quality(system) for system in systems[name]},
+            )
+            for name, part in parts.items()
+        },
+        best_baseline=best,
+        comparison=bootstraps[judged_on].compare(MODEL, best),
+        slices=_slices(parts[judged_on], columns[judged_on], systems[judged_on], best, seed),
+        distribution=distribution(truth, predicted, split.scale),
+        calibration=metrics.calibration(truth, predicted),
+        seed=seed,
+    )
+
+
+def fit_baselines(train: Columns, validation: Columns, vocabulary: Vocabulary) -> dict[str, Baseline]:
+    """Every baseline by name, from the simplest, each with the damping that suits `validation` best."""
+    users, titles = len(vocabulary.users), len(vocabulary.titles)
+
+    def best(candidates: Sequence[Baseline]) -> Baseline:
+        return min(candidates, key=lambda fitted: metrics.rmse(validation["rating"], fitted.predict(validation)))
+
+    return {
+        "global mean": baselines.fit_global_mean(train, users, titles),
+        "title mean": best(
+            [baselines.fit_title_mean(train, users, titles, damping) for damping in baselines.TITLE_DAMPINGS]
+        ),
+        "user + title bias": best(
+            [
+                baselines.fit_user_and_title_bias(train, users, titles, *damping)
+                for damping in product(baselines.USER_DAMPINGS, baselines.TITLE_DAMPINGS)
+            ]
+        ),
+    }
+
+
+def distribution(truth: Floats, predicted: Floats, scale: RatingScale) -> Distribution:
+    """Both in bins around the ratings that occur, and halfway between where these are few."""
+    span = scale.maximum - scale.minimum
+    gaps = np.diff(np.unique(truth))
+    width = max(float(gaps.min()) if len(gaps) else span, span / 20)
+    while span / width < 8:
+        width /= 2
+    centers = np.arange(round(span / width) + 1) * width + scale.minimum
+    edges = [*(centers - width / 2), centers[-1] + width / 2]
+    return Distribution(
+        centers=[float(center) for center in centers],
+        ratings=metrics.histogram(truth, edges),
+        predictions=metrics.histogram(predicted, edges),
+    )
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """What the figures say, in one sentence that a reader can trust without reading on."""
+    part = evaluation.parts[evaluation.judged_on].systems
+    model, baseline = part[MODEL].rmse, part[evaluation.best_baseline].rmse
+    if evaluation.comparison.better:
+        relation = "is better than"
+    elif evaluation.comparison.worse:
+        relation = "is worse than"
+    else:
+        relation = "is not better than"
+    return (
+        f"On {evaluation.judged_on} the model (RMSE {interval(model)}) {relation} "
+        f"the {evaluation.best_baseline} ({interval(baseline)})."
+    )
+
+
+def interval(estimate: metrics.Estimate, sign: str = "") -> str:
+    """`1.034 [1.020, 1.048]`; with `sign="+"` positive numbers have a plus."""
+    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+
+
+def _rate(baseline: Baseline, columns: Columns, scale: RatingScale) -> Floats:
+    return np.clip(baseline.predict(columns), scale.minimum, scale.maximum)
+
+
+def _bootstrap(rows: pl.DataFrame, systems: Mapping[str, Floats], seed: int) -> Bootstrap:
+    return Bootstrap(rows["user_id"].to_numpy(), rows["rating"].to_numpy(), systems, seed=seed)
+
+
+def _slices(
+    rows: pl.DataFrame, columns: Columns, systems: Mapping[str, Floats], baseline: str, seed: int
+) -> list[SliceResult]:
+    warm_user, warm_title = columns["user"] != OOV_ROW, columns["title"] != OOV_ROW
+    masks: dict[str, npt.NDArray[Any]] = {
+        "known user, known title": warm_user & warm_title,
+        "new user, known title": ~warm_user & warm_title,
+        "known user, new title": warm_user & ~warm_title,
+        "new user, new title": ~warm_user & ~warm_title,
+    }
+    return [_slice(name, rows, mask, systems, baseline, seed) for name, mask in masks.items()]
+
+
+def _slice(
+    name: str,
+    rows: pl.DataFrame,
+    mask: npt.NDArray[np.bool_],
+    systems: Mapping[str, Floats],
+    baseline: str,
+    seed: int,
+) -> SliceResult:
+    if not mask.any():
+        return SliceResult(name, 0, 0, None, None, None)
+    chosen = rows.filter(mask)
+    bootstrap = _bootstrap(chosen, {system: systems[system][mask] for system in (MODEL, baseline)}, seed)
+    return SliceResult(
+        name=name,
+        rows=len(chosen),
+        users=chosen["user_id"].n_unique(),
+        model=bootstrap.quality(MODEL),
+        baseline=bootstrap.quality(baseline),
+        comparison=bootstrap.compare(MODEL, baseline),
+    )

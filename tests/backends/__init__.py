@@ -1,0 +1,1 @@
+"""Tests of the backends, mostly against the real thing."""

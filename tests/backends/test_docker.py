@@ -1,0 +1,414 @@
+"""The Docker backend against a real engine."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backends.tasks import Lab, as_lines, make_launch, make_plan, make_task
+from wf.backends.base import Exit
+from wf.backends.docker import DockerBackend
+from wf.backends.engine import Engine, find_engine
+from wf.errors import EnvironmentProblem
+from wf.plan import LocalFile, RegistryImage, Resources, Task
+from wf.settings import Settings
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    """A connection to the engine."""
+    with contextlib.closing(find_engine().connect()) as client:
+        yield client
+
+
+@pytest.fixture
+def lab(tmp_path: Path, client: Any) -> Iterator[Lab]:
+    """A project of its own, which must leave no container behind."""
+    backend = DockerBackend(tmp_path, Settings())
+    yield Lab(backend, tmp_path)
+    backend.teardown()
+    left = containers_of(client, backend)
+    for container in left:
+        client.remove_container(container["Id"], force=True)
+    assert left == []
+
+
+@pytest.fixture
+def python(base_image: str) -> Callable[..., Task]:
+    """Makes a step that runs Python code in the base image."""
+
+    def make(code: str, **changes: Any) -> Task:
+        return make_task("python3", "-c", textwrap.dedent(code), image=base_image, **changes)
+
+    return make
+
+
+@pytest.fixture
+def shell(base_image: str) -> Callable[..., Task]:
+    """Makes a task like `script@v1`, with everything that its image says."""
+
+    def make(script: str, **changes: Any) -> Task:
+        return make_task("bash", "-c", script, image=base_image, step=False, **changes)
+
+    return make
+
+
+def containers_of(client: Any, backend: DockerBackend) -> list[Any]:
+    """Every container of the backend's project, running or not."""
+    found: list[Any] = client.containers(all=True, filters={"label": f"wf.project={backend._project}"})
+    return found
+
+
+@pytest.mark.parametrize("code", [0, 1, 42, 255])
+def test_the_exit_code_is_the_tasks(lab: Lab, shell: Callable[..., Task], code: int) -> None:
+    """A container's exit code comes back as it is."""
+    assert lab.run(shell(f"exit {code}")) == (b"", Exit(code))
+
+
+def test_output_and_errors_come_in_order(lab: Lab, shell: Callable[..., Task]) -> None:
+    """Standard output and error arrive together, in the order of writing, from the first byte on."""
+    log, _ = lab.run(shell("echo first; echo second >&2; sleep 0.1; echo third"))
+    assert sorted(log.splitlines()[:2]) == [b"first", b"second"]
+    assert log.endswith(b"third\n")
+
+
+def test_a_long_line_arrives_whole(lab: Lab, python: Callable[..., Task]) -> None:
+    """Ten megabytes without a line break lose no byte, and are handed on in small chunks."""
+    code = """
+        import sys
+        sys.stdout.write("".join(f"{number:08d}" for number in range(10 << 20 >> 3)))
+    """
+    handle, _ = lab.start(python(code))
+    chunks = list(lab.backend.logs(handle))
+    assert lab.backend.wait(handle) == Exit(0)
+    lab.backend.destroy(handle)
+    assert b"".join(chunks) == b"".join(b"%08d" % number for number in range(10 << 20 >> 3))
+    assert max(map(len, chunks)) <= 1 << 16
+
+
+def test_running_out_of_memory_is_named(lab: Lab, python: Callable[..., Task]) -> None:
+    """A task that exceeds its memory is killed, and the engine's word for it is passed on."""
+    task = python("x = bytearray(500 << 20)", resources=Resources(memory=64 << 20))
+    assert lab.run(task)[1] == Exit(137, out_of_memory=True)
+
+
+def test_limits_reach_the_container(lab: Lab, client: Any, python: Callable[..., Task]) -> None:
+    """CPUs, memory and the number of processes are limited."""
+    task = python("import time; time.sleep(60)", resources=Resources(cpus=0.5, memory=128 << 20))
+    handle, _ = lab.start(task)
+    limits = client.inspect_container(containers_of(client, lab.backend)[0]["Id"])["HostConfig"]  # type: ignore[arg-type]
+    lab.backend.stop(handle, kill=True)
+    lab.finish(handle)
+    assert (limits["NanoCpus"], limits["Memory"], limits["MemorySwap"]) == (500_000_000, 128 << 20, 128 << 20)
+    assert limits["PidsLimit"] == 4096
+
+
+def test_a_step_finds_its_folders(lab: Lab, tmp_path: Path, python: Callable[..., Task]) -> None:
+    """Inputs, code and local files are readable, outputs, state and cache writable, and all at their places."""
+    for name in ("dataset", "state", "cache", "code/steps"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "dataset/rows.csv").write_text("1,2")
+    (tmp_path / "word").write_text("hello")
+    (tmp_path / "code/steps/hello.py").write_text("print('word=' + open('/inputs/word').read())")
+    (tmp_path / "my ratings.csv").write_text("mine")
+    code = """
+        import os, json, steps.hello
+        print("rows=" + open("/inputs/data/rows.csv").read())
+        print("local=" + open(json.loads(os.environ["WF_LOCAL_FILES"])["file"]).read())
+        print("cwd=" + os.getcwd())
+        for folder in ("/outputs", "/inputs", "/tmp", *map(os.environ.get, ("WF_STATE", "WF_CACHE", "HOME"))):
+            open(folder + "/written", "w").close()
+        for path in ("/inputs/data/new", "/inputs/word", "/code/new", "/new", "/local/file/new"):
+            try:
+                open(path, "w")
+                print(path + "=writable")
+            except OSError:
+                pass
+    """
+    log, exit_ = lab.run(
+        python(code, local_files=(LocalFile("file", tmp_path / "my ratings.csv"),)),
+        inputs={"data": tmp_path / "dataset", "word": tmp_path / "word"},
+        state=tmp_path / "state",
+        cache=tmp_path / "cache",
+        code=tmp_path / "code",
+    )
+    assert as_lines(log) == {"rows": "1,2", "word": "hello", "local": "mine", "cwd": "/code"}
+    assert exit_ == Exit(0)
+    assert (tmp_path / "state/written").exists()
+    assert (tmp_path / "cache/written").exists()
+    assert (tmp_path / "launch-1/outputs/written").exists()
+
+
+def test_a_step_is_locked_in(lab: Lab, python: Callable[..., Task]) -> None:
+    """A step runs as the caller, with no capability, no way to gain one, and no network."""
+    code = """
+        import os, socket
+        status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+        print("user=%d:%d" % (os.getuid(), os.getgid()))
+        print("capabilities=" + status["CapEff"].strip())
+        print("no_new_privileges=" + status["NoNewPrivs"].strip())
+        print("interfaces=" + ",".join(name for _, name in socket.if_nameindex()))
+    """
+    assert as_lines(lab.run(python(code))[0]) == {
+        "user": f"{os.getuid()}:{os.getgid()}",
+        "capabilities": "0000000000000000",
+        "no_new_privileges": "1",
+        "interfaces": "lo",
+    }
+
+
+def test_another_task_keeps_what_its_image_says(lab: Lab, shell: Callable[..., Task]) -> None:
+    """A script has the image's user and working directory, a writable root, and the network."""
+    log, _ = lab.run(shell("echo cwd=$PWD; touch /new && echo root=writable; echo user=$(id -u); ls /sys/class/net"))
+    assert as_lines(log) == {"cwd": "/", "root": "writable", "user": "0"}
+    assert b"eth0" in log
+
+
+def test_the_ca_bundle_reaches_jobs_with_a_network(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: Callable[..., Task]
+) -> None:
+    """A step with the network finds the CA bundle and proxies of this machine, one without does not."""
+    (tmp_path / "ca.pem").write_text("the bundle")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    code = """
+        import os
+        path = os.environ.get("REQUESTS_CA_BUNDLE", "")
+        print("bundle=" + (open(path).read() if path else "none"))
+        print("proxy=" + os.environ.get("HTTP_PROXY", "none"))
+    """
+    online, _ = lab.run(python(code, network=True))
+    offline, _ = lab.run(python(code))
+    assert as_lines(online) == {"bundle": "the bundle", "proxy": "http://proxy.example:3128"}
+    assert as_lines(offline) == {"bundle": "none", "proxy": "none"}
+
+
+def test_outputs_become_the_callers(lab: Lab, tmp_path: Path, shell: Callable[..., Task]) -> None:
+    """What a container writes as some other user belongs to the caller before anyone looks at it."""
+    handle, launch = lab.start(
+        shell(
+            "mkdir -p /outputs/a/b && touch /outputs/a/b/c && ln -s /etc /outputs/link"
+            " && touch /inputs/d && chown -hR 1234:1234 /outputs/* /inputs/d"
+        )
+    )
+    assert list(lab.backend.logs(handle)) == []
+    assert lab.backend.wait(handle) == Exit(0)
+    owners = {path.name: path.lstat().st_uid for path in tmp_path.glob("launch-1/**/*")}
+    lab.backend.destroy(handle)
+    assert {"a", "b", "c", "d", "link"} <= owners.keys()
+    assert set(owners.values()) == {os.getuid()}
+    assert launch.outputs.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user to try it as")
+def test_files_of_root_become_those_of_an_ordinary_user(
+    lab: Lab, tmp_path: Path, shell: Callable[..., Task], base_image: str
+) -> None:
+    """A caller who is not root gets the files through a container, and can delete them."""
+    program = f"""
+        import os, shutil, sys
+        from pathlib import Path
+        from tests.backends.tasks import Lab, make_task
+        from wf.backends.docker import DockerBackend
+        from wf.backends.engine import find_engine
+        from wf.settings import Settings
+        root = Path({str(tmp_path / "project")!r})
+        lab = Lab(DockerBackend(root, Settings(), find_engine()), root)
+        os.setgroups([os.stat("/var/run/docker.sock").st_gid])
+        os.setgid(1234)
+        os.setuid(1234)
+        step = make_task("sh", "-c", "id -u; touch /outputs/mine", image={base_image!r})
+        print(*lab.run(step))
+        script = "mkdir -m 700 /outputs/dir; touch /outputs/dir/file /inputs/file"
+        print(*lab.run(make_task("bash", "-c", script, image={base_image!r}, step=False)))
+        print(sorted((path.name, path.lstat().st_uid) for path in root.glob("launch-*/*/**/*")))
+        shutil.rmtree(root / "launch-2")
+    """
+    (tmp_path / "project").mkdir()
+    os.chown(tmp_path / "project", 1234, 1234)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HOME": "/nowhere"},
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "b'1234\\n' Exit(code=0, out_of_memory=False, error='')",
+        "b'' Exit(code=0, out_of_memory=False, error='')",
+        "[('dir', 1234), ('file', 1234), ('file', 1234), ('inputs', 1234), ('inputs', 1234), ('mine', 1234)]",
+    ]
+
+
+@pytest.mark.parametrize(("kill", "code"), [(False, 143), (True, 137)])
+def test_stop_ends_a_task_soon(lab: Lab, shell: Callable[..., Task], kill: bool, code: int) -> None:
+    """A task that is stopped from another thread ends within seconds, with its children."""
+    handle, _ = lab.start(shell("sleep 300 & sleep 300; echo never"))
+    started = time.monotonic()
+    lab.stop_after(0.3, handle, kill=kill)
+    assert lab.finish(handle) == (b"", Exit(code))
+    assert time.monotonic() - started < 5
+
+
+def test_a_stopped_step_may_say_goodbye(lab: Lab, python: Callable[..., Task]) -> None:
+    """SIGTERM reaches the step itself, which may still clean up."""
+    code = """
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+        print("ready", flush=True)
+        try:
+            time.sleep(300)
+        finally:
+            print("bye")
+    """
+    handle, _ = lab.start(python(code))
+    lab.stop_after(1, handle)
+    assert lab.finish(handle) == (b"ready\nbye\n", Exit(5))
+
+
+def test_a_container_that_vanished_has_not_succeeded(lab: Lab, client: Any, shell: Callable[..., Task]) -> None:
+    """Somebody else's `docker rm -f` is a failure of the job, with a reason."""
+    handle, _ = lab.start(shell("sleep 300"))
+    container = containers_of(client, lab.backend)[0]  # type: ignore[arg-type]
+    threading.Timer(0.3, client.remove_container, [container["Id"]], {"force": True}).start()
+    _, exit_ = lab.finish(handle)
+    assert exit_.code != 0
+    lab.backend.destroy(handle)
+
+
+def test_a_container_that_is_gone_before_wait_has_not_succeeded(
+    lab: Lab, client: Any, shell: Callable[..., Task]
+) -> None:
+    """A container removed after its end, but before anyone asked, counts as failed too."""
+    handle, _ = lab.start(shell("exit 0"))
+    assert list(lab.backend.logs(handle)) == []
+    client.remove_container(containers_of(client, lab.backend)[0]["Id"], force=True)  # type: ignore[arg-type]
+    assert lab.backend.wait(handle) == Exit(125, error="its container is gone: something other than wf removed it")
+    lab.backend.destroy(handle)
+
+
+def test_a_task_that_cannot_start_leaves_nothing(lab: Lab, shell: Callable[..., Task]) -> None:
+    """What the engine refuses is one short error that names the job."""
+    with pytest.raises(EnvironmentProblem) as caught:
+        lab.start(shell("true", resources=Resources(memory=1)))
+    assert str(caught.value).startswith("job `job` could not start: Minimum memory limit")
+
+
+def test_tasks_run_at_once_from_many_threads(tmp_path: Path, lab: Lab, shell: Callable[..., Task]) -> None:
+    """Eight threads share one backend and get their own logs and exit codes."""
+    tasks = [shell(f"echo {number}; exit {number}", id=f"job-{number}") for number in range(8)]
+    lab.backend.prepare(make_plan(tmp_path, *tasks), lab.told.append)
+    results: dict[str, tuple[bytes, Exit]] = {}
+
+    def run(task: Task) -> None:
+        handle = lab.backend.start(make_launch(tmp_path / task.id, task))
+        results[task.id] = lab.finish(handle)
+
+    threads = [threading.Thread(target=run, args=[task]) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {f"job-{number}": (b"%d\n" % number, Exit(number)) for number in range(8)}
+
+
+def test_sweep_removes_the_containers_of_dead_runs_only(lab: Lab, client: Any, shell: Callable[..., Task]) -> None:
+    """A killed `wf` leaves a container; `sweep` removes it by project and run, and nothing else."""
+    handle, _ = lab.start(shell("sleep 300"))
+    assert lab.backend.sweep([6, 70]) == 0
+    assert DockerBackend(lab.root / "elsewhere", Settings()).sweep([7]) == 0
+    assert len(containers_of(client, lab.backend)) == 1  # type: ignore[arg-type]
+    assert lab.backend.sweep([6, 7]) == 1
+    assert lab.finish(handle)[1].code != 0
+
+
+def test_a_missing_gpu_is_named_with_its_job(lab: Lab, client: Any, python: Callable[..., Task]) -> None:
+    """A job that insists on a GPU is refused before anything starts; `auto` goes without."""
+    if find_engine().gpu_driver:
+        pytest.skip("this engine has a GPU")
+    assert lab.run(python("print('ran')", resources=Resources(gpus="auto"))) == (b"ran\n", Exit(0))
+    with pytest.raises(EnvironmentProblem) as caught:
+        lab.start(python("", resources=Resources(gpus=1)))
+    assert str(caught.value) == (
+        "job `job` needs `gpus: 1`, but the Docker engine has no NVIDIA runtime and no CDI device for one; "
+        "`gpus: auto` runs without one too"
+    )
+
+
+def test_too_many_cpus_are_named_with_their_job(lab: Lab, python: Callable[..., Task]) -> None:
+    """A job that wants more CPUs than the engine has is refused with both numbers."""
+    with pytest.raises(EnvironmentProblem) as caught:
+        lab.start(python("", resources=Resources(cpus=1000)))
+    cpus = find_engine().cpus
+    assert str(caught.value) == f"job `job` wants 1000 CPUs, but there are {cpus}: lower `resources.cpus`"
+
+
+def test_every_missing_image_is_named_at_once(lab: Lab, tmp_path: Path) -> None:
+    """Images that can neither be found nor pulled are named together."""
+    tasks = [make_task("true", image=f"registry.invalid/{name}:1", id=name) for name in ("one", "two", "one-more")]
+    with pytest.raises(EnvironmentProblem) as caught:
+        lab.backend.prepare(make_plan(tmp_path, *tasks), lab.told.append)
+    starts = [line.split(" cannot be pulled: ")[0] for line in str(caught.value).splitlines()]
+    assert starts == [
+        f"image `registry.invalid/{name}:1` is not in the engine and" for name in ("one", "two", "one-more")
+    ]
+
+
+def test_the_digest_is_the_images_id(lab: Lab, client: Any, base_image: str) -> None:
+    """An image is identified by the hash of its content, whatever it is called."""
+    task = make_task("true", image=base_image)
+    lab.backend.prepare(make_plan(lab.root, task), lab.told.append)
+    assert lab.backend.image_digest(task) == client.inspect_image(base_image)["Id"]
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("unix:///nowhere/docker.sock", "nothing listens there"), ("tcp://127.0.0.1:1", "nothing listens there")],
+)
+def test_an_engine_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str, reason: str
+) -> None:
+    """Without an engine there is one sentence, with the address that was tried."""
+    monkeypatch.setenv("DOCKER_HOST", address)
+    with pytest.raises(EnvironmentProblem) as caught:
+        DockerBackend(tmp_path, Settings()).prepare(make_plan(tmp_path), print)
+    assert str(caught.value) == f"no Docker engine answers at {address}: {reason}"
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than the least room on a disk that the run fills stops it before it starts."""
+    monkeypatch.setattr("wf.backends.preflight.ROOM_TO_START", 1 << 60)
+    engine = find_engine()
+    distant = Engine("tcp://elsewhere", engine.version, engine.api, engine.info)
+    with pytest.raises(EnvironmentProblem) as caught:
+        DockerBackend(tmp_path, Settings(), distant).prepare(make_plan(tmp_path), print)
+    assert str(caught.value).startswith(f"the disk of {tmp_path} is nearly full: ")
+    assert str(caught.value).endswith(f" free, at least {1 << 30}.0 GiB needed")
+
+
+def test_an_image_with_its_own_command_keeps_it(lab: Lab, client: Any, base_image: str) -> None:
+    """Without entrypoint and command the image's own run."""
+    container = client.create_container(base_image, "true", labels={"wf": "1"})["Id"]
+    own = client.commit(container, changes=['ENTRYPOINT ["echo", "own"]', 'CMD ["words"]'])["Id"]
+    client.remove_container(container)
+    try:
+        task = make_task(step=False)
+        log, _ = lab.run(Task(task.id, task.action, RegistryImage(own), None, (), task.span))
+        assert log == b"own words\n"
+        log, _ = lab.run(Task(task.id, task.action, RegistryImage(own), None, ("args",), task.span))
+        assert log == b"own args\n"
+    finally:
+        client.remove_image(own)

@@ -1,0 +1,1 @@
+"""Tests of the steps, one file for each step."""

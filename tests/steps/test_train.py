@@ -1,0 +1,181 @@
+"""Tests of `steps.train`, on synthetic ratings."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steps.recommender.history import EpochRecord
+from steps.train import STEP, main
+from tests.steps.conftest import SMALL_MODEL
+from tests.steps.synthetic_ratings import write_split
+
+
+def run(inputs: Path, outputs: Path, *flags: str, state: Path | None = None) -> int:
+    folders = [f"--inputs-dir={inputs}", f"--outputs-dir={outputs}", f"--state-dir={state or outputs / 'state'}"]
+    return main([*SMALL_MODEL, *folders, "--tracking=off", *flags])
+
+
+def history(outputs: Path) -> list[dict[str, Any]]:
+    """The records of all epochs without what depends on the machine's speed."""
+    records = json.loads((outputs / "model" / "history.json").read_text())
+    return [{k: v for k, v in record.items() if k not in ("seconds", "examples_per_second")} for record in records]
+
+
+def recorded(outputs: Path) -> dict[str, float]:
+    metrics: dict[str, float] = json.loads((outputs / ".wf" / "metrics.json").read_text())
+    return metrics
+
+
+def weights(outputs: Path) -> list[Any]:
+    from steps.recommender import trained_model
+
+    arrays: list[Any] = trained_model.load(outputs / "model").model.get_weights()
+    return arrays
+
+
+def test_training_learns_and_writes_the_whole_model_folder(inputs: Path) -> None:
+    """After a few epochs the validation error is far below the start, and each file of the format is there."""
+    files = {path.name for path in (inputs / "model").iterdir()}
+    errors = [record["validation_rmse"] for record in history(inputs)]
+
+    assert files == {"model.json", "vocabulary.json", "weights.weights.h5", "history.json"}
+    assert len(errors) == 4
+    assert min(errors) < 0.8 * errors[0]
+
+
+def test_final_metrics_are_those_of_the_best_epoch(inputs: Path) -> None:
+    """What is recorded for comparing runs is the validation RMSE of the epoch whose weights are kept."""
+    errors = [record["validation_rmse"] for record in history(inputs)]
+    metrics = recorded(inputs)
+
+    assert metrics["validation_rmse"] == min(errors)
+    assert metrics["best_epoch"] == errors.index(min(errors)) + 1
+    assert 0 < metrics["train_rmse"] < 1.2
+
+
+def test_each_epoch_is_one_aligned_line(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The console shows epoch, loss, errors, speed and time left, in columns."""
+    assert run(inputs, tmp_path, "--epochs=11") == 0
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    pattern = r"epoch [ \d]\d/11  loss \d\.\d{4}  rmse \d\.\d{4}  val_rmse \d\.\d{4}  [ \d,]{11} examples/s  \d+ s left"
+    assert len(lines) == 11
+    assert all(re.fullmatch(pattern, line) for line in lines)
+
+
+def test_the_same_seed_gives_the_same_model(inputs: Path, tmp_path: Path) -> None:
+    """Training again with the same parameters gives equal metrics and equal weights, to the last bit."""
+    assert run(inputs, tmp_path) == 0
+
+    assert history(tmp_path) == history(inputs)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(weights(tmp_path), weights(inputs), strict=True))
+
+
+def test_another_seed_gives_another_model(inputs: Path, tmp_path: Path) -> None:
+    """The seed reaches initial weights, the order of rows, and what is hidden."""
+    assert run(inputs, tmp_path, "--seed=2", "--epochs=1") == 0
+
+    assert history(tmp_path)[0] != history(inputs)[0]
+
+
+def test_an_interrupted_training_continues_as_if_it_had_not_stopped(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped after epoch 2 and started again, training ends with the bits of one that ran through."""
+    flags = ["--dropout=0.2", "--optimizer=adam", "--learning-rate=0.01"]
+    assert run(inputs, tmp_path / "through", *flags) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochRecord, "line", lambda record, epochs: sys.exit(143) if record.epoch == 2 else f"of {epochs}")
+        with pytest.raises(SystemExit):
+            run(inputs, tmp_path / "again", *flags)
+    capsys.readouterr()
+
+    assert run(inputs, tmp_path / "again", *flags) == 0
+
+    assert "continuing after epoch 2" in capsys.readouterr().out
+    assert history(tmp_path / "again") == history(tmp_path / "through")
+    pairs = zip(weights(tmp_path / "again"), weights(tmp_path / "through"), strict=True)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_a_checkpoint_of_other_parameters_is_not_continued(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A state folder from another learning rate is started over."""
+    assert run(inputs, tmp_path / "one", "--epochs=1", state=tmp_path / "state") == 0
+    assert run(inputs, tmp_path / "two", "--epochs=1", "--learning-rate=0.05", state=tmp_path / "state") == 0
+
+    assert "continuing" not in capsys.readouterr().out
+
+
+def test_early_stopping_keeps_the_best_epoch(inputs: Path, tmp_path: Path) -> None:
+    """With a learning rate that overshoots, training stops after the patience and keeps the best weights."""
+    assert run(inputs, tmp_path, "--epochs=60", "--early-stopping=2", "--optimizer=adam", "--learning-rate=0.05") == 0
+
+    errors = [record["validation_rmse"] for record in history(tmp_path)]
+    best = errors.index(min(errors)) + 1
+    assert len(errors) == best + 2 < 60
+    assert recorded(tmp_path)["best_epoch"] == best
+
+
+def test_cross_entropy_trains_too(inputs: Path, tmp_path: Path) -> None:
+    """Ratings scaled to 0..1 are learned with binary cross-entropy about as well."""
+    assert run(inputs, tmp_path, "--loss=bce") == 0
+
+    assert recorded(tmp_path)["validation_rmse"] < 0.8
+
+
+def test_a_split_without_validation_rows_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without validation rows there is no best epoch, and the message says what to change."""
+    write_split(tmp_path / "split", validation_rows=0)
+
+    assert run(tmp_path, tmp_path / "out") == 1
+
+    assert "error: the split has no validation rows" in capsys.readouterr().err
+
+
+def test_a_diverging_training_says_so(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """When the loss is no longer a number, the message names the epoch and the parameter to lower."""
+    assert run(inputs, tmp_path, "--optimizer=sgd", "--learning-rate=10") == 1
+
+    error = capsys.readouterr().err
+    assert re.search(r"diverged: in epoch \d+ the loss is (nan|inf)", error)
+    assert "Lower learning_rate, which is 10.0." in error
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--layers=256,0", "layers must be sizes from 1 to 65536, not [256, 0]"),
+        ("--epochs=0", "epochs: Input should be greater than or equal to 1"),
+        ("--optimizer=lion", "optimizer: Input should be"),
+    ],
+)
+def test_wrong_parameters_are_refused(
+    flag: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A value outside its bounds ends with exit code 2 and names the parameter."""
+    assert run(tmp_path, tmp_path, flag) == 2
+
+    assert message in capsys.readouterr().err
+
+
+def test_describing_the_steps_is_quick() -> None:
+    """Importing the steps, as `wf` does to check parameters, loads no heavy library."""
+    heavy = "{'tensorflow', 'polars', 'numpy', 'comet_ml', 'requests'}"
+    code = f"import sys, steps.train, steps.evaluate, steps.export; print(*{heavy} & set(sys.modules))"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.split() == []
+
+
+def test_training_may_have_the_network_only_with_a_comet_key() -> None:
+    """The step asks for a GPU where there is one, keeps state, and gets the network only for tracking."""
+    assert (STEP.gpus, STEP.state, STEP.network, STEP.network_with) == ("auto", True, False, ("COMET_API_KEY",))

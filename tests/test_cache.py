@@ -1,0 +1,48 @@
+"""`wf.cache`: what makes two executions the same, and the sentences for what does not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wf.cache import CacheKey, explain
+
+KEY = CacheKey(
+    image="sha256:1",
+    entrypoint=None,
+    command=("python", "-m", "steps.train"),
+    parameters={"learning_rate": 0.1, "source": Path("/data")},
+    env={"SEED": "1"},
+    secrets=("COMET_API_KEY",),
+    inputs={"ratings": "aa"},
+    outputs={"model": "volume"},
+    code="cc",
+)
+
+
+def test_equal_keys() -> None:
+    """Equal keys have one digest, whatever the order of their names, and nothing to explain."""
+    same = replace(KEY, parameters={"source": Path("/data"), "learning_rate": 0.1})
+
+    assert KEY.digest == same.digest
+    assert explain(KEY, same) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "sentences"),
+    [
+        (replace(KEY, image="sha256:2"), ["the image changed"]),
+        (replace(KEY, code="dd"), ["the code changed"]),
+        (replace(KEY, parameters={**KEY.parameters, "learning_rate": 0.05}), ["with.learning_rate 0.1 -> 0.05"]),
+        (replace(KEY, parameters={"learning_rate": 0.1}), ['with.source "/data" -> (unset)']),
+        (replace(KEY, env={"SEED": "1", "X": "y"}), ['env.X (unset) -> "y"']),
+        (replace(KEY, inputs={"ratings": "bb"}), ["input ratings changed"]),
+        (replace(KEY, inputs={"users": "aa"}), ["input ratings is gone", "input users is new"]),
+        (replace(KEY, secrets=()), ['secrets ["COMET_API_KEY"] -> []']),
+        (replace(KEY, outputs={"model": "dataset"}), ['outputs.model "volume" -> "dataset"']),
+    ],
+)
+def test_differences(now: CacheKey, sentences: list[str]) -> None:
+    """Each part that changed changes the digest and has its sentence."""
+    assert now.digest != KEY.digest
+    assert explain(now, KEY) == sentences

@@ -1,0 +1,27 @@
+"""Which backend runs a workflow, and why."""
+
+from pathlib import Path
+from typing import Literal
+
+from wf.backends.base import Backend
+from wf.backends.docker import DockerBackend
+from wf.backends.engine import find_engine
+from wf.backends.process import ProcessBackend
+from wf.errors import EnvironmentProblem
+from wf.settings import Settings
+
+Requested = Literal["auto", "docker", "process"]
+
+
+def choose(requested: Requested, root: Path, settings: Settings) -> tuple[Backend, str]:
+    """The backend, and a sentence that says why; `docker` raises where no engine answers."""
+    if requested == "process":
+        return ProcessBackend(root, settings.ca_bundle), "asked for"
+    try:
+        engine = find_engine()
+    except EnvironmentProblem as problem:
+        if requested == "docker":
+            raise
+        return ProcessBackend(root, settings.ca_bundle), str(problem)
+    reason = f"Docker {engine.version} answers at {engine.address}"
+    return DockerBackend(root, settings, engine), reason

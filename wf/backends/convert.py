@@ -1,0 +1,178 @@
+"""A launch as the Engine API's description of a container. Pure: nothing here talks to an engine.
+
+    /inputs/NAME    each input, read-only, in a folder that is otherwise the task's own
+    /outputs        writable; declared output folders exist
+    /code           a step's code, read-only, and its working directory
+    /state, /cache  where the task asked for them
+    /local/P/NAME   the file or folder of this machine that the parameter P names, read-only
+
+A step runs as the caller, without capabilities, on a read-only root with a temporary /tmp. Any other task keeps what
+its image says, as the Gradient format promises.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wf.backends.base import Launch
+from wf.host import HostNetwork
+
+CA_PATH = "/run/wf/ca-certificates.crt"
+TEMPORARY = "/tmp"  # noqa: S108 - of a container, which shares it with nobody
+SHARED_MEMORY = 1 << 30
+"""Of /dev/shm: an upper limit, taken only when used. Docker's 64 MiB stop PyTorch's data loaders."""
+PROCESSES = 4096
+"""Limit of a step, threads included: far above what TensorFlow starts, far below what stops a machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the engine and this machine add to a launch."""
+
+    image: str
+    """The id of the image."""
+    owner: tuple[int, int]
+    """User and group in the container that are the caller outside."""
+    network: str
+    """Docker's network mode: `none`, `bridge`, or `container:ID` to share another's."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    host: HostNetwork = field(default_factory=HostNetwork)
+    gpus: int = 0
+    """-1 for all."""
+    gpu_driver: str = ""
+    user_namespaces: bool = False
+    """Whether the engine maps users, which would keep a container from the caller's files."""
+    selinux: bool = False
+
+
+def to_container_config(launch: Launch, around: Surroundings) -> dict[str, Any]:
+    """What to POST to `/containers/create`."""
+    task = launch.task
+    step = task.is_step
+    host_config: dict[str, Any] = {
+        "Mounts": _mounts(launch, around),
+        "NetworkMode": around.network,
+        "Init": True,
+        "ShmSize": SHARED_MEMORY,
+        # wf keeps the log, so the engine need not: with its default driver a big log is written and parsed twice.
+        "LogConfig": {"Type": "none"},
+        **_limits(launch),
+        **_gpu_request(around),
+        **(_sandbox() if step else {}),
+    }
+    if around.user_namespaces:
+        host_config["UsernsMode"] = "host"
+    if around.selinux:
+        host_config["SecurityOpt"] = [*host_config.get("SecurityOpt", ()), "label=disable"]
+    config: dict[str, Any] = {
+        "Image": around.image,
+        "Env": [f"{name}={value}" for name, value in sorted(_environment(launch, around).items())],
+        "Labels": dict(around.labels),
+        "HostConfig": host_config,
+    }
+    if task.entrypoint is not None:
+        config["Entrypoint"] = list(task.entrypoint)
+    if task.command:
+        config["Cmd"] = list(task.command)
+    if step:
+        config |= {"User": "{}:{}".format(*around.owner), "WorkingDir": "/code"}
+    return config
+
+
+def inputs_folder(launch: Launch) -> Path:
+    """The task's own `/inputs`, in which the places for its inputs must exist."""
+    return launch.scratch / "inputs"
+
+
+def to_ownership_config(folders: Mapping[str, Path], around: Surroundings) -> dict[str, Any]:
+    """A container that gives everything in `folders`, which are places in it, to the caller."""
+    return {
+        "Image": around.image,
+        "User": "0:0",
+        "Entrypoint": ["chown"],
+        "Cmd": ["-hR", "{}:{}".format(*around.owner), *folders],
+        "Labels": dict(around.labels),
+        "HostConfig": {
+            "Mounts": [_bind(path, place, writable=True) for place, path in folders.items()],
+            "NetworkMode": "none",
+            **({"UsernsMode": "host"} if around.user_namespaces else {}),
+            **({"SecurityOpt": ["label=disable"]} if around.selinux else {}),
+        },
+    }
+
+
+def _mounts(launch: Launch, around: Surroundings) -> list[dict[str, Any]]:
+    mounts = [_bind(inputs_folder(launch), "/inputs", writable=True)]
+    mounts += [_bind(path, f"/inputs/{name}") for name, path in launch.inputs.items()]
+    mounts.append(_bind(launch.outputs, "/outputs", writable=True))
+    if launch.code:
+        mounts.append(_bind(launch.code, "/code"))
+    if launch.state:
+        mounts.append(_bind(launch.state, "/state", writable=True))
+    if launch.cache:
+        mounts.append(_bind(launch.cache, "/cache", writable=True))
+    mounts += [_bind(local.path, place) for local, place in _local_files(launch)]
+    if launch.network and around.host.ca_bundle:
+        mounts.append(_bind(around.host.ca_bundle, CA_PATH))
+    return mounts
+
+
+def _bind(source: Path, target: str, *, writable: bool = False) -> dict[str, Any]:
+    return {"Type": "bind", "Source": str(source.absolute()), "Target": target, "ReadOnly": not writable}
+
+
+def _local_files(launch: Launch) -> list[tuple[Any, str]]:
+    return [(local, f"/local/{local.parameter}/{local.path.name}") for local in launch.task.local_files]
+
+
+def _environment(launch: Launch, around: Surroundings) -> dict[str, str]:
+    env: dict[str, str] = {}
+    if launch.task.is_step:
+        # Some libraries ask for the user's name, which the image need not know.
+        env |= {"HOME": TEMPORARY, "USER": "wf", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    if launch.network:
+        env |= around.host.variables(CA_PATH)
+    env |= launch.env
+    if launch.code:
+        env["PYTHONPATH"] = "/code"
+    if launch.state:
+        env["WF_STATE"] = "/state"
+    if launch.cache:
+        env["WF_CACHE"] = "/cache"
+    if local_files := _local_files(launch):
+        env["WF_LOCAL_FILES"] = json.dumps({local.parameter: place for local, place in local_files})
+    return env
+
+
+def _limits(launch: Launch) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    resources = launch.task.resources
+    if resources.cpus is not None:
+        limits["NanoCpus"] = round(resources.cpus * 1e9)
+    if resources.memory is not None:
+        # The same limit for memory and swap together: none of it may be swapped out.
+        limits |= {"Memory": resources.memory, "MemorySwap": resources.memory}
+    return limits
+
+
+def _gpu_request(around: Surroundings) -> dict[str, Any]:
+    if not around.gpus:
+        return {}
+    if around.gpu_driver == "cdi":
+        wanted = ["all"] if around.gpus < 0 else [str(number) for number in range(around.gpus)]
+        devices = [f"nvidia.com/gpu={which}" for which in wanted]
+        return {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": devices}]}
+    return {"DeviceRequests": [{"Count": around.gpus, "Capabilities": [["gpu"]]}]}
+
+
+def _sandbox() -> dict[str, Any]:
+    return {
+        "ReadonlyRootfs": True,
+        # Docker's own defaults for it would forbid to execute; its size is the kernel's: half of the memory.
+        "Tmpfs": {TEMPORARY: "rw,exec,nosuid,nodev,mode=1777"},
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": PROCESSES,
+    }

@@ -1,0 +1,157 @@
+"""Where the Docker engine is, how to talk to it, and what it can do.
+
+The SDK is imported when a connection is made: that costs 0.2 s, which only commands that use Docker shall pay.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wf.errors import EnvironmentProblem
+
+OLDEST_API = (1, 40)
+"""Docker 19.03: the first that takes GPU requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine that answered: its address, and what it said about itself."""
+
+    address: str
+    version: str
+    api: str
+    info: Mapping[str, Any]
+
+    @property
+    def cpus(self) -> int:
+        """How many it has."""
+        return int(self.info["NCPU"])
+
+    @property
+    def memory(self) -> int:
+        """Bytes."""
+        return int(self.info["MemTotal"])
+
+    @property
+    def root(self) -> Path:
+        """Where it keeps images and containers, on its own machine."""
+        return Path(self.info["DockerRootDir"])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its folders are folders of this machine."""
+        return self.address.startswith("unix://") and self.root.is_dir()
+
+    def has_security(self, name: str) -> bool:
+        """Whether it runs with `rootless`, `userns`, `selinux`, ..."""
+        return any(f"name={name}" in option for option in self.info.get("SecurityOptions") or ())
+
+    @property
+    def gpu_driver(self) -> str:
+        """How a container gets a GPU: `nvidia`, `cdi`, or nothing if there is no way."""
+        if "nvidia" in (self.info.get("Runtimes") or {}):
+            return "nvidia"
+        devices = self.info.get("DiscoveredDevices") or ()
+        if any(str(device.get("ID", "")).startswith("nvidia.com/gpu") for device in devices):
+            return "cdi"
+        # The engine finds this hook by itself and does not say so.
+        if self.is_local and shutil.which("nvidia-container-runtime-hook") and Path("/dev/nvidiactl").exists():
+            return "nvidia"
+        return ""
+
+    def connect(self) -> Any:
+        """A new `docker.APIClient`, untyped as its stubs are too incomplete.
+
+        It costs 0.1 ms, so no two threads share one: the `requests.Session` in it promises nothing about threads.
+        """
+        return _client(_endpoint(), self.api)
+
+
+def find_engine(timeout: int = 10) -> Engine:
+    """Ask the engine that `DOCKER_HOST`, or else the current Docker context, names."""
+    endpoint = _endpoint()
+    address = str(endpoint["base_url"])
+    with reporting(f"no Docker engine answers at {address}"):
+        client = _client(endpoint, "auto", timeout)
+        try:
+            version = client.version()
+            api = min(_numbers(version["ApiVersion"]), _numbers(client.api_version))
+            if api < OLDEST_API:
+                raise EnvironmentProblem(
+                    f"the Docker engine at {address} is too old: {version['Version']}, API {version['ApiVersion']}",
+                    hint="Docker 19.03 (API 1.40) or newer is needed.",
+                )
+            return Engine(address, version["Version"], ".".join(map(str, api)), client.info())
+        finally:
+            client.close()
+
+
+@contextmanager
+def reporting(what: str) -> Iterator[None]:
+    """Turn whatever the SDK raises into an `EnvironmentProblem` that begins with `what`."""
+    import docker.errors
+    import requests
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise EnvironmentProblem(f"{what}: {_shortened(str(error.explanation or error))}") from error
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        reason, hint = _connection_failure(error)
+        raise EnvironmentProblem(f"{what}: {reason}", hint=hint) from error
+
+
+def _endpoint() -> dict[str, Any]:
+    from docker.context import ContextAPI
+    from docker.utils import kwargs_from_env
+
+    arguments = dict(kwargs_from_env())
+    if "base_url" in arguments:
+        return arguments
+    context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
+    if context is None or not context.Host:
+        raise EnvironmentProblem(
+            f"the Docker context `{os.environ.get('DOCKER_CONTEXT')}` is not defined",
+            hint="See `docker context ls`, or set DOCKER_HOST.",
+        )
+    return {"base_url": context.Host, "tls": context.TLSConfig or False}
+
+
+def _client(endpoint: Mapping[str, Any], version: str, timeout: int = 60) -> Any:
+    from docker import APIClient
+
+    return APIClient(**endpoint, version=version, timeout=timeout)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _connection_failure(error: BaseException) -> tuple[str, str]:
+    """The cause at the bottom of a chain of wrapped errors, in words, and what to do about it."""
+    causes = [error]
+    while following := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(following)
+    for cause in causes:
+        if isinstance(cause, PermissionError):
+            return "permission denied on its socket", (
+                "Add yourself to the group that owns it (`sudo usermod -aG docker $USER`, then log in again)."
+            )
+        if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
+            return "nothing listens there", (
+                "Start Docker, or set DOCKER_HOST to where it listens. Steps also run without: `--backend process`."
+            )
+        if isinstance(cause, TimeoutError):
+            return "it does not answer in time", "See whether the machine or the engine is overloaded."
+    return _shortened(str(error)), "Is it running? `docker version` says more."
+
+
+def _shortened(explanation: str) -> str:
+    """The last part of what the engine says about a chain of its own programs, which is what went wrong."""
+    for noise in ("unable to start container process: ", "caused: "):
+        explanation = explanation.rpartition(noise)[2]
+    return explanation.strip().removesuffix(": unknown")

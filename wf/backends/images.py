@@ -1,0 +1,221 @@
+"""Images: found in the engine, pulled, or built from `containers/NAME`; each one once, however many tasks use it.
+
+A built image is tagged `wf/NAME:HASH`, where the hash is over everything that went in, so what did not change is never
+built again. Build arguments that a Dockerfile declares are filled in:
+
+    ARG BASE_IMAGE          the base image of the project's settings
+    ARG X=containers/NAME   the image of that folder, which is built first
+    ARG VARIANT             `cuda` for tasks with a GPU, else `cpu`
+    ARG PIP_INDEX_URL, ...  the mirrors of this machine
+
+A Dockerfile that names the file `ca-certificates.crt` finds this machine's CA bundle under that name in its context,
+if there is one. Neither it nor the mirrors count for the hash: they must not end in the image, so a Dockerfile declares
+and copies them in a stage of their own. What a build leaves of such stages is removed after it.
+"""
+
+import fcntl
+import os
+import re
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from wf.backends.engine import Engine, reporting
+from wf.backends.recipe import Recipe
+from wf.errors import EnvironmentProblem
+from wf.events import Emit, Preparing
+from wf.host import HostNetwork
+from wf.plan import Image, ProjectImage, RegistryImage
+from wf.settings import DockerSettings
+
+LINES_OF_A_FAILED_BUILD = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An image, and whether what runs in it has a GPU."""
+
+    image: Image
+    gpu: bool = False
+
+    def __str__(self) -> str:
+        return self.image.ref if isinstance(self.image, RegistryImage) else f"containers/{self.image.name}"
+
+
+class Images:
+    """The images of one plan. Used from one thread."""
+
+    def __init__(self, engine: Engine, settings: DockerSettings, host: HostNetwork, emit: Emit) -> None:
+        self._client = engine.connect()
+        self._settings = settings
+        self._host = host
+        self._emit = emit
+        self._had: dict[Wanted, tuple[str, str]] = {}
+        self._base: tuple[str, str] | None = None
+
+    def ensure(self, wanted: Iterable[Wanted]) -> dict[Wanted, str]:
+        """Have them all ready and return the id of each; one error names all that cannot be had."""
+        ids: dict[Wanted, str] = {}
+        problems: list[EnvironmentProblem] = []
+        for each in dict.fromkeys(wanted):
+            try:
+                ids[each] = self._have(each)[1]
+            except EnvironmentProblem as problem:
+                problems.append(problem)
+        if problems:
+            messages = dict.fromkeys(str(problem) for problem in problems)
+            hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
+            raise EnvironmentProblem("\n".join(messages), hint="\n".join(hints))
+        return ids
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _have(self, wanted: Wanted, asked_by: tuple[str, ...] = ()) -> tuple[str, str]:
+        """Name and id of an image that is in the engine when this returns."""
+        if wanted not in self._had:
+            if isinstance(wanted.image, RegistryImage):
+                ref = wanted.image.ref
+                self._had[wanted] = ref, self._id_of(ref) or self._pull(ref)
+            else:
+                self._had[wanted] = self._built(wanted.image, wanted.gpu, asked_by)
+        return self._had[wanted]
+
+    def _id_of(self, ref: str) -> str | None:
+        import docker.errors
+
+        with reporting(f"image `{ref}` cannot be looked up"):
+            try:
+                return str(self._client.inspect_image(ref)["Id"])
+            except docker.errors.ImageNotFound:
+                return None
+
+    def _pull(self, ref: str) -> str:
+        failure = f"image `{ref}` is not in the engine and cannot be pulled"
+        with reporting(failure):
+            # Without a tag the SDK would pull every tag there is.
+            named = ref if ":" in ref.rpartition("/")[2] or "@" in ref else f"{ref}:latest"
+            for message in self._client.pull(named, stream=True, decode=True):
+                if error := message.get("error"):
+                    raise EnvironmentProblem(f"{failure}: {error}")
+                if not message.get("progressDetail"):
+                    layer = f"{message['id']}: " if "id" in message else ""
+                    self._emit(Preparing(what=f"image {ref}", line=layer + message.get("status", "")))
+        found = self._id_of(ref)
+        if found is None:
+            raise EnvironmentProblem(f"image `{ref}` was pulled, but the engine does not know it")
+        return found
+
+    def _base_image(self) -> tuple[str, str]:
+        """The first of the project's base images that is there, or else that can be pulled."""
+        if self._base is None:
+            for ref in self._settings.base_images:
+                if found := self._id_of(ref):
+                    self._base = ref, found
+                    return self._base
+            reasons = []
+            for ref in self._settings.base_images:
+                try:
+                    self._base = ref, self._pull(ref)
+                    return self._base
+                except EnvironmentProblem as problem:
+                    reasons.append(str(problem))
+            raise EnvironmentProblem(
+                "\n".join(reasons),
+                hint="Where no registry answers, `containers/base/bootstrap` makes `wf/base:bookworm` out of Debian packages.\n"
+                "WF_BASE_IMAGE names any other image that has Python 3.11.",
+            )
+        return self._base
+
+    def _built(self, image: ProjectImage, gpu: bool, asked_by: tuple[str, ...]) -> tuple[str, str]:
+        if image.name in asked_by:
+            raise EnvironmentProblem(
+                f"containers/{image.name} builds on itself: {' <- '.join((*asked_by, image.name))}"
+            )
+        recipe = Recipe.read(image)
+        arguments = {
+            name: self._settings.build_args[name] for name in recipe.arguments & self._settings.build_args.keys()
+        }
+        if "VARIANT" in recipe.arguments:
+            arguments["VARIANT"] = "cuda" if gpu else "cpu"
+        below = {
+            argument: self._have(Wanted(ProjectImage(name, image.folder.parent / name), gpu), (*asked_by, image.name))
+            for argument, name in recipe.builds_on.items()
+        }
+        if "BASE_IMAGE" in recipe.arguments:
+            below["BASE_IMAGE"] = self._base_image()
+        tag = f"wf/{image.name}:{recipe.digest({**arguments, **{name: found[1] for name, found in below.items()}})}"
+        arguments |= {name: found[0] for name, found in below.items()}
+        if found := self._id_of(tag):
+            return tag, found
+        with self._alone_in(image):
+            return tag, self._id_of(tag) or self._build(recipe, tag, arguments)
+
+    @contextmanager
+    def _alone_in(self, image: ProjectImage) -> Iterator[None]:
+        """Let one `wf` at a time build from a folder: the second then finds the image there."""
+        folder = os.open(image.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._emit(Preparing(what=f"image {image.name}", line="another wf is building it: waiting"))
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _build(self, recipe: Recipe, tag: str, arguments: Mapping[str, str]) -> str:
+        name = recipe.image.name
+        mirrors = {key: value for key, value in self._host.pip.items() if key in recipe.arguments}
+        lines: deque[str] = deque(maxlen=LINES_OF_A_FAILED_BUILD)
+        before = self._dangling()
+        failure = f"image `{name}` could not be built from {recipe.image.folder}"
+        made: set[str] = set()
+        with reporting(failure), tempfile.TemporaryFile() as context:
+            recipe.pack(context, self._host.ca_bundle)
+            try:
+                for message in self._client.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=tag,
+                    buildargs={**self._host.proxies, **mirrors, **arguments},
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                ):
+                    if error := message.get("error"):
+                        shown = "\n".join(f"  | {line}" for line in lines)
+                        raise EnvironmentProblem(f"{failure}: {error.strip()}\n{shown}")
+                    for line in _plain_lines(message.get("stream", "")):
+                        made.update(re.findall(r"^ ---> ([0-9a-f]{12})$", line))
+                        lines.append(line)
+                        self._emit(Preparing(what=f"image {name}", line=line))
+            finally:
+                self._remove_stages(self._dangling() - before, made)
+        found = self._id_of(tag)
+        if found is None:
+            raise EnvironmentProblem(f"{failure}: the engine does not know it after building it")
+        return found
+
+    def _dangling(self) -> set[str]:
+        return set(self._client.images(filters={"dangling": True}, quiet=True))
+
+    def _remove_stages(self, dangling: set[str], made: set[str]) -> None:
+        """Remove what a build left without a name, and that only: its stages hold this machine's CA and mirrors."""
+        import docker.errors
+
+        for image_id in dangling:
+            if image_id.removeprefix("sha256:")[:12] in made:
+                try:
+                    self._client.remove_image(image_id)
+                except docker.errors.APIError as error:
+                    self._emit(Preparing(what="images", line=f"a build stage stays: {error.explanation}"))
+
+
+def _plain_lines(text: str) -> list[str]:
+    """Whole lines without colours: the builder paints what programs write to standard error."""
+    return [line for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]

@@ -1,0 +1,80 @@
+"""What makes two executions of a job the same: a key made of everything that can change its outputs."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SCHEMA = 1
+"""Raised when the meaning of a key changes, so that older ones no longer match."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKey:
+    """All that a job's outputs depend on."""
+
+    image: str
+    """Digest of the software that it runs in."""
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...]
+    parameters: Mapping[str, object]
+    env: Mapping[str, str]
+    secrets: tuple[str, ...]
+    """Names, never values."""
+    inputs: Mapping[str, str]
+    """Name -> digest of the artifact."""
+    outputs: Mapping[str, str]
+    """Name -> its type."""
+    code: str | None
+    """Digest of the code that is not in the image."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The key as plain data."""
+        return json.loads(self._text())  # type: ignore[no-any-return]
+
+    @property
+    def digest(self) -> str:
+        """The key in 64 characters."""
+        return hashlib.sha256(self._text().encode()).hexdigest()
+
+    def _text(self) -> str:
+        # Parameters may hold paths and the like: their text is what reaches the job.
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, default=str)
+
+
+def explain(now: CacheKey, before: CacheKey) -> list[str]:
+    """What differs, a sentence each; nothing if the keys are the same."""
+    return list(_differences(now.to_json(), before.to_json()))
+
+
+def _differences(now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
+    for name, value in now.items():
+        old = before[name]
+        if value == old:
+            continue
+        if name in {"image", "code"}:
+            yield f"the {name} changed"
+        elif name == "inputs":
+            yield from _changed_names("input", value, old)
+        elif isinstance(value, dict):
+            prefix = {"parameters": "with", "outputs": "outputs"}.get(name, name)
+            for key in sorted({*value, *old}):
+                if value.get(key) != old.get(key):
+                    yield f"{prefix}.{key} {_shown(old, key)} -> {_shown(value, key)}"
+        else:
+            yield f"{name} {json.dumps(old)} -> {json.dumps(value)}"
+
+
+def _changed_names(kind: str, now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
+    for name in sorted({*now, *before}):
+        if name not in before:
+            yield f"{kind} {name} is new"
+        elif name not in now:
+            yield f"{kind} {name} is gone"
+        elif now[name] != before[name]:
+            yield f"{kind} {name} changed"
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "(unset)"

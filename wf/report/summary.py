@@ -1,0 +1,90 @@
+"""What a run came to, on one screen, with the next command to type."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from wf.report.text import COLOURS, SYMBOLS, Style, columns, duration, number, size
+from wf.store.records import JobRecord, RunRecord
+
+TAIL_LINES = 20
+_TAIL_BYTES = 64 << 10
+
+
+def summarise(
+    run: RunRecord,
+    jobs: Sequence[JobRecord],
+    root: Path,
+    style: Style,
+    *,
+    tail: Callable[[Path], list[str]] | None = None,
+) -> str:
+    """The summary of a run that is over. `tail` gives the end of a log; paths are shown from `root`."""
+    ends = tail or read_tail
+    if run.error:
+        return style.paint(f"run {run.id} {run.state} before its first job", COLOURS[run.state]) + "\n"
+    sections = [
+        [_headline(run, style)],
+        _job_lines(jobs, style),
+        _outputs(jobs, root),
+        _metrics(jobs),
+        *(_failure(run, job, ends(job.log), style) for job in jobs if job.state == "failed"),
+        [f"next: wf show {run.id}"],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def read_tail(log: Path) -> list[str]:
+    """The last lines of a log; nothing if there is none."""
+    try:
+        with log.open("rb") as file:
+            start = max(0, file.seek(0, 2) - _TAIL_BYTES)
+            file.seek(start)
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return lines[1 if start else 0 :][-TAIL_LINES:]
+
+
+def _headline(run: RunRecord, style: Style) -> str:
+    took = ""
+    if run.finished is not None:
+        seconds = (datetime.fromisoformat(run.finished) - datetime.fromisoformat(run.started)).total_seconds()
+        took = f" {'in' if run.state == 'succeeded' else 'after'} {duration(seconds)}"
+    return style.paint(f"run {run.id} {run.state}{took}", COLOURS[run.state])
+
+
+def _job_lines(jobs: Sequence[JobRecord], style: Style) -> list[str]:
+    rows = [(job.name, duration(job.seconds) if job.started else "", job.error) for job in jobs]
+    lines = columns(rows) if rows else []
+    return [
+        f"{style.paint(SYMBOLS[job.state], COLOURS[job.state])} {line}" for job, line in zip(jobs, lines, strict=True)
+    ]
+
+
+def _outputs(jobs: Sequence[JobRecord], root: Path) -> list[str]:
+    rows = [
+        (f"{job.name}.{output.name}", output.dataset or "", size(output.bytes), str(_below(output.path, root)))
+        for job in jobs
+        for output in job.outputs
+    ]
+    return ["outputs", *columns(rows, "  ")] if rows else []
+
+
+def _metrics(jobs: Sequence[JobRecord]) -> list[str]:
+    rows = [(f"{job.name}.{name}", number(value)) for job in jobs for name, value in job.metrics.items()]
+    return ["metrics", *columns(rows, "  ")] if rows else []
+
+
+def _failure(run: RunRecord, job: JobRecord, lines: list[str], style: Style) -> list[str]:
+    if not lines:
+        return [f"{style.paint(job.name, 'red')} printed nothing"] if job.started else []
+    return [
+        f"{style.paint(job.name, 'red')} ended with",
+        *(f"  {style.paint('│', 'bright_black')} {line}".rstrip() for line in lines),
+        f"its whole log: wf logs {run.id} {job.name}",
+    ]
+
+
+def _below(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path

@@ -1,0 +1,132 @@
+"""Runs a plan: prepares it, carries out its tasks, and records all of it.
+
+One thread, the one that calls `run_plan`, owns all state, writes the history and emits the events. Each task is carried
+out by a worker in a thread of its own, which sends messages.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wf.backends.base import Backend
+from wf.errors import WfError
+from wf.events import Emit, Event, JobState, RunFinished, RunStarted, RunState
+from wf.interrupts import Interrupts
+from wf.logs import Masker
+from wf.plan import DatasetRef, Plan
+from wf.scheduler import Scheduler
+from wf.secrets import Secrets
+from wf.store import Store
+from wf.store.snapshot import snapshot_steps
+from wf.worker import Code, Mailbox, Shared
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended. Everything else about it is in the history."""
+
+    run: int
+    state: RunState
+    jobs: Mapping[str, JobState]
+    warnings: tuple[str, ...] = ()
+    """What went wrong around the run without changing it, such as a report that broke."""
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    backend: Backend,
+    store: Store,
+    secrets: Secrets,
+    emit: Emit,
+    jobs: int,
+    backend_reason: str = "",
+) -> RunResult:
+    """Run a plan with at most `jobs` tasks at once.
+
+    A failed job stops those that need it and nothing else. The first Ctrl-C asks all tasks to end and kills them after
+    a grace period, the second kills them at once. Raises `EnvironmentProblem` if the run cannot be prepared; it is
+    then recorded as failed, with the reason.
+    """
+    report = _Report(emit)
+    started = time.monotonic()
+    states: dict[str, JobState] = {task.id: "waiting" for task in plan.tasks}
+    state: RunState = "failed"
+    error = ""
+    with Interrupts() as interrupts:
+        run = store.history.begin_run(plan, backend.name)
+        try:
+            report.emit(
+                RunStarted(
+                    run=run,
+                    workflow=str(plan.workflow),
+                    backend=backend.name,
+                    backend_reason=backend_reason,
+                    jobs=tuple(states),
+                )
+            )
+            try:
+                with interrupts.raising():
+                    scheduler = _prepare(plan, run, backend, store, secrets, report.emit, jobs)
+                interrupts.on_signal = scheduler.interrupt
+                if interrupts.received:
+                    scheduler.interrupt()
+                states = scheduler.states
+                state = scheduler.run()
+            finally:
+                backend.teardown()
+        except KeyboardInterrupt:
+            state, states = "cancelled", dict.fromkeys(states, "cancelled")
+        except WfError as problem:
+            error = str(problem)
+            raise
+        except BaseException as bug:
+            error = f"a bug in wf: {type(bug).__name__}: {bug}"
+            raise
+        finally:
+            store.history.finish_run(run, state, error)
+            report.emit(RunFinished(run=run, state=state, seconds=time.monotonic() - started))
+    return RunResult(run, state, states, report.warnings)
+
+
+def _prepare(
+    plan: Plan, run: int, backend: Backend, store: Store, secrets: Secrets, emit: Emit, jobs: int
+) -> Scheduler:
+    """Everything that has to be there before the first task starts. What can fail soonest comes first."""
+    values = secrets.resolve(ref for task in plan.tasks for ref in task.secrets.values())
+    sources = [given.source for task in plan.tasks for given in task.inputs]
+    datasets = {source.ref: store.dataset(source.ref) for source in sources if isinstance(source, DatasetRef)}
+    code = Code(*snapshot_steps(store.layout)) if any(task.is_step for task in plan.tasks) else None
+    backend.prepare(plan, emit)
+    shared = Shared(
+        run=run,
+        backend=backend,
+        layout=store.layout,
+        artifacts=store.artifacts,
+        secrets=values,
+        masker=Masker(values.values()),
+        code=code,
+        mailbox=Mailbox(),
+    )
+    return Scheduler(plan, datasets=datasets, shared=shared, store=store, emit=emit, jobs=jobs)
+
+
+class _Report:
+    """Passes events on to a listener that may break: it is then left alone, and the run goes on."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit: Emit | None = emit
+        self._lock = threading.Lock()  # a backend may prepare several things at once
+        self.warnings: tuple[str, ...] = ()
+
+    def emit(self, event: Event) -> None:
+        """Tell the listener, if it still listens."""
+        with self._lock:
+            if self._emit is None:
+                return
+            try:
+                self._emit(event)
+            except Exception as error:  # noqa: BLE001 -- whatever a report does wrong, the run is not to blame
+                self._emit = None
+                self.warnings = (f"the report broke and was left out: {type(error).__name__}: {error}",)

@@ -1,0 +1,266 @@
+"""The loop: start what is ready while there is room, wait for a message, act on it, until nothing runs.
+
+A job starts the moment its own needs have succeeded; there are no levels.
+"""
+
+import contextlib
+import heapq
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from queue import Empty
+
+from wf.backends.base import Handle
+from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState, now
+from wf.logs import without_controls
+from wf.plan import DatasetRef, InputSource, Plan, Task, Text
+from wf.store import Store
+from wf.store.history import JobEnd
+from wf.store.records import DatasetVersion
+from wf.worker import Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
+
+GRACE = 5.0
+"""Seconds between asking a task to end and killing it."""
+
+PATIENCE = 10.0
+"""Seconds after which a killed task is given up: its engine does not answer."""
+
+STOPPED = "stopped by the user"
+
+_ASKED, _KILLED, _GIVEN_UP = 1, 2, 3
+
+
+@dataclass(eq=False)
+class _Running:
+    """A task under way."""
+
+    task: Task
+    worker: Worker
+    handle: Handle | None = None
+    """`None` until its process runs."""
+    started: float = 0.0
+    deadline: float = math.inf
+    """When it is pressed harder to end."""
+    pressure: int = 0
+    """How hard it was told to end: 0 for not at all."""
+    ending: tuple[JobState, str] | None = None
+    """How it counts once it has ended, because it was told to."""
+
+
+class Scheduler:
+    """One run's jobs, from ready to ended."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        datasets: Mapping[str, DatasetVersion],
+        shared: Shared,
+        store: Store,
+        emit: Emit,
+        jobs: int,
+    ) -> None:
+        self.states: dict[str, JobState] = {task.id: "waiting" for task in plan.tasks}
+        self._plan = plan
+        self._datasets = datasets
+        self._shared = shared
+        self._store = store
+        self._emit = emit
+        self._jobs = jobs
+        self._position = {task.id: position for position, task in enumerate(plan.tasks)}
+        self._sorter = TopologicalSorter({task.id: task.needs for task in plan.tasks})
+        self._ready: list[int] = []
+        self._running: dict[str, _Running] = {}
+        self._digests: dict[tuple[str, str], str] = {}
+        self._cleaning: list[Worker] = []
+        self._signals = 0
+
+    def run(self) -> RunState:
+        """Run until every job has come to its end."""
+        self._sorter.prepare()
+        self._release()
+        try:
+            while self._ready or self._running:
+                while self._ready and len(self._running) < self._jobs:
+                    self._start(self._plan.tasks[heapq.heappop(self._ready)])
+                self._wait()
+        finally:
+            if self._running:  # only a bug in wf, or a history that cannot be written, leads here
+                self._kill_all()
+        self._await_cleaning()
+        ends = set(self.states.values())
+        return "cancelled" if "cancelled" in ends else "failed" if ends & {"failed", "skipped"} else "succeeded"
+
+    def interrupt(self) -> None:
+        """End the run early: once politely, twice at once. May be called from a signal handler."""
+        self._shared.mailbox.interrupt()
+
+    def _release(self) -> None:
+        for job in self._sorter.get_ready():
+            heapq.heappush(self._ready, self._position[job])
+
+    def _start(self, task: Task) -> None:
+        worker = Worker(self._shared, task, {each.name: self._input(each.source) for each in task.inputs})
+        self._running[task.id] = _Running(task, worker)
+        self.states[task.id] = "running"
+        worker.start()
+
+    def _await_cleaning(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        for worker in self._cleaning:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        with contextlib.suppress(Empty):
+            while True:
+                self._handle(self._shared.mailbox.receive(0))
+
+    def _input(self, source: InputSource) -> StoredInput | str:
+        if isinstance(source, Text):
+            return source.value
+        if isinstance(source, DatasetRef):
+            version = self._datasets[source.ref]
+            return StoredInput(version.ref, version.digest, self._store.artifacts.path(version.digest))
+        digest = self._digests[source.job, source.output]
+        return StoredInput(f"{source.job}.outputs.{source.output}", digest, self._store.artifacts.path(digest))
+
+    def _wait(self) -> None:
+        deadline = min((each.deadline for each in self._running.values()), default=math.inf)
+        with contextlib.suppress(Empty):
+            rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
+            self._handle(self._shared.mailbox.receive(rest))
+        if deadline <= time.monotonic():
+            self._press_the_late()
+
+    def _handle(self, message: Message | None) -> None:
+        if message is None:
+            self._stop_everything()
+            return
+        running = self._running.get(message.job)
+        match message:
+            case Note():
+                self._emit(JobNote(job=message.job, message=self._clean(message.message)))
+            case _ if running is None:
+                pass  # it was given up
+            case Started():
+                self._started(running, message)
+            case Lines():
+                moment = now()
+                for line in message.lines:
+                    self._emit(JobLog(at=moment, job=message.job, line=line))
+            case Ended():
+                self._ended(running, message)
+
+    def _started(self, running: _Running, message: Started) -> None:
+        running.handle = message.handle
+        running.started = time.monotonic()
+        self._store.history.start_job(self._shared.run, message.job, message.key, message.inputs)
+        self._emit(JobStarted(job=message.job))
+        if running.pressure:
+            self._send_stop(running)  # it was told to end before it ran
+        elif running.task.timeout is not None:
+            running.deadline = running.started + running.task.timeout
+
+    def _ended(self, running: _Running, message: Ended) -> None:
+        self._cleaning.append(running.worker)
+        seconds = message.at - running.started if running.handle is not None else 0.0
+        exit_code = message.exit.code if message.exit is not None else None
+        if message.collected is not None:
+            for output, artifact in message.collected.outputs:
+                self._digests[message.job, output.name] = artifact.digest
+            metrics = {self._clean(name): value for name, value in message.collected.metrics.items()}
+            end = JobEnd("succeeded", seconds, exit_code, "", message.collected.outputs, metrics)
+        else:
+            state, error = running.ending or ("failed", message.error)
+            end = JobEnd(state, seconds, exit_code, self._clean(error))
+        self._finish(running.task, end)
+
+    def _finish(self, task: Task, end: JobEnd) -> None:
+        """A job has come to its end: record it, and let those that need it start, or not."""
+        self._running.pop(task.id, None)
+        self.states[task.id] = end.state
+        self._store.history.finish_job(self._shared.run, task.id, end)
+        self._emit(
+            JobFinished(job=task.id, state=end.state, seconds=end.seconds, exit_code=end.exit_code, error=end.error)
+        )
+        if end.state == "succeeded":
+            self._sorter.done(task.id)
+            if not self._signals:
+                self._release()
+        elif end.state == "failed":
+            self._skip_dependents()
+
+    def _skip_dependents(self) -> None:
+        for task in self._plan.tasks:  # in an order in which what is skipped first is needed by what follows
+            if self.states[task.id] != "waiting":
+                continue
+            unmet = next((need for need in task.needs if self.states[need] in {"failed", "skipped"}), None)
+            if unmet is not None:
+                was = "failed" if self.states[unmet] == "failed" else "was skipped"
+                self._finish(task, JobEnd("skipped", error=f"it needs `{unmet}`, which {was}"))
+
+    # Ending tasks early
+
+    def _stop_everything(self) -> None:
+        """Each signal presses harder than the one before."""
+        self._signals += 1
+        self._ready.clear()
+        for running in list(self._running.values()):
+            running.ending = running.ending or ("cancelled", STOPPED)
+            self._press(running, max(running.pressure, min(self._signals, _GIVEN_UP)))
+            if self._signals == 1:
+                self._emit(JobNote(job=running.task.id, message="asked to end; another Ctrl-C kills it"))
+        for task in self._plan.tasks:
+            if self.states[task.id] == "waiting":
+                self._finish(task, JobEnd("cancelled", error=STOPPED))
+
+    def _press_the_late(self) -> None:
+        for running in list(self._running.values()):
+            if running.deadline <= time.monotonic():
+                timeout = running.task.timeout
+                running.ending = running.ending or ("failed", f"timed out after {timeout:g} s")
+                self._press(running, running.pressure + 1)
+
+    def _press(self, running: _Running, pressure: int) -> None:
+        running.worker.told_to_end.set()
+        running.pressure = pressure
+        if pressure >= _GIVEN_UP:
+            self._give_up(running)
+            return
+        running.deadline = time.monotonic() + (GRACE if pressure == _ASKED else PATIENCE)
+        self._send_stop(running)
+
+    def _send_stop(self, running: _Running) -> None:
+        if running.handle is None:
+            return
+        try:
+            self._shared.backend.stop(running.handle, kill=running.pressure >= _KILLED)
+        except Exception as error:  # noqa: BLE001 -- the deadline goes on to the next means
+            self._emit(JobNote(job=running.task.id, message=self._clean(f"could not be stopped: {error}")))
+
+    def _give_up(self, running: _Running) -> None:
+        state, error = running.ending or ("failed", "")
+        seconds = time.monotonic() - running.started if running.handle is not None else 0.0
+        self._finish(running.task, JobEnd(state, seconds, error=f"{error}; it did not end when it was killed"))
+
+    def _kill_all(self) -> None:
+        """Leave no process behind, without touching the history or the report, which may be what is broken."""
+        for running in self._running.values():
+            running.worker.told_to_end.set()
+            running.pressure = _KILLED
+            self._send_stop(running)
+        deadline = time.monotonic() + PATIENCE
+        while self._running:
+            try:
+                message = self._shared.mailbox.receive(max(0.0, deadline - time.monotonic()))
+            except Empty:
+                return
+            match message:
+                case Started() if message.job in self._running:
+                    self._running[message.job].handle = message.handle
+                    self._send_stop(self._running[message.job])
+                case Ended():
+                    self._running.pop(message.job, None)
+
+    def _clean(self, text: str) -> str:
+        return self._shared.masker.mask(without_controls(text))

@@ -1,0 +1,174 @@
+"""Outputs of jobs, kept by the digest of their content under `.wf/artifacts/`, read-only.
+
+An artifact appears under its name by one `rename`, after its content is on the disk: half of one is never seen.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from wf.store.layout import Layout, remove_tree
+
+_PARALLEL_FROM = 8 << 20  # bytes below which starting threads costs more than it gains
+_HASHING_THREADS = 4
+_FLUSHED_SINGLY = 64  # more files are flushed with the whole disk at once, which is then quicker
+
+
+class UnkeepableFileError(Exception):
+    """An output holds something that is neither file, folder nor link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Content that is in the store."""
+
+    digest: str
+    kind: Literal["file", "folder"]
+    bytes: int
+    files: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data."""
+        return {"digest": self.digest, "kind": self.kind, "bytes": self.bytes, "files": self.files}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything that a file or folder holds, in an order and form that depend on nothing else."""
+
+    kind: Literal["file", "folder"]
+    entries: tuple[tuple[str, ...], ...]
+    """Relative path, then `folder`; or `file`, `x` or `-`, size, SHA-256; or `link`, target."""
+
+    @property
+    def artifact(self) -> Artifact:
+        """The manifest, summed up."""
+        text = json.dumps([self.kind, *self.entries], separators=(",", ":"))
+        sizes = [int(entry[3]) for entry in self.entries if entry[1] == "file"]
+        return Artifact(hashlib.sha256(text.encode()).hexdigest(), self.kind, sum(sizes), len(sizes))
+
+
+class Artifacts:
+    """The artifacts of one project. Safe to use from several threads and processes."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def path(self, digest: str) -> Path:
+        """Where the artifact lies, if it is there."""
+        return self._layout.artifacts / digest[:2] / digest
+
+    def commit(self, path: Path) -> Artifact:
+        """Move a file or folder into the store. Content that is there already is not kept twice."""
+        artifact = read_manifest(path, normalise=True, flush=True).artifact
+        place = self.path(artifact.digest)
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            try:
+                path.rename(place)
+            except OSError:
+                if not place.exists():
+                    raise  # another process has just stored the same
+            else:
+                if artifact.kind == "folder":
+                    place.chmod(0o555)
+                _flush(place.parent)
+        remove_tree(path)
+        return artifact
+
+
+def read_manifest(
+    path: Path, *, normalise: bool = False, flush: bool = False, keep: Callable[[str], bool] = lambda _: True
+) -> Manifest:
+    """The manifest of a file or folder. Links are taken as links.
+
+    `normalise` makes everything in it read-only, and readable for all. `flush` sees to it that it is on the disk.
+    `keep` says by its name whether something below the top belongs to it.
+    """
+    if stat.S_ISDIR(path.lstat().st_mode):
+        # Renaming a folder needs the right to write to it: the top stays writable until it is in its place.
+        found = list(_walk(path, normalise, keep))
+        entries = _hashed(found, flush)
+        return Manifest("folder", tuple(sorted(entries)))
+    return Manifest("file", tuple(_hashed([_found(path, "", path.lstat(), normalise)], flush)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    path: Path
+    name: str
+    kind: Literal["file", "folder", "link"]
+    executable: bool = False
+    size: int = 0
+
+
+def _walk(top: Path, normalise: bool, keep: Callable[[str], bool]) -> Iterator[_Found]:
+    pending = [(top, "")]
+    while pending:
+        folder, prefix = pending.pop()
+        if normalise:
+            folder.chmod(0o555 if prefix else 0o755)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not keep(entry.name):
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                found = _found(folder / entry.name, prefix + entry.name, status, normalise)
+                yield found
+                if found.kind == "folder":
+                    pending.append((found.path, found.name + "/"))
+
+
+def _found(path: Path, name: str, status: os.stat_result, normalise: bool) -> _Found:
+    mode = status.st_mode
+    if stat.S_ISDIR(mode):
+        return _Found(path, name, "folder")
+    if stat.S_ISLNK(mode):
+        return _Found(path, name, "link")
+    if not stat.S_ISREG(mode):
+        raise UnkeepableFileError(f"{name or path.name} is neither a file, a folder nor a link")
+    executable = bool(mode & stat.S_IXUSR)
+    if normalise:
+        path.chmod(0o555 if executable else 0o444)
+    return _Found(path, name, "file", executable, status.st_size)
+
+
+def _hashed(found: list[_Found], flush: bool) -> list[tuple[str, ...]]:
+    files = [each for each in found if each.kind == "file"]
+    flush_singly = flush and len(files) <= _FLUSHED_SINGLY
+    if flush and not flush_singly:
+        os.sync()
+
+    def digest(each: _Found) -> str:
+        with each.path.open("rb", buffering=0) as file:
+            if flush_singly:
+                os.fsync(file.fileno())
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    if sum(each.size for each in files) < _PARALLEL_FROM:
+        digests = list(map(digest, files))
+    else:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+            digests = list(pool.map(digest, files))
+    entries: list[tuple[str, ...]] = [
+        (each.name, "file", "x" if each.executable else "-", str(each.size), sha256)
+        for each, sha256 in zip(files, digests, strict=True)
+    ]
+    entries += [(each.name, "folder") for each in found if each.kind == "folder"]
+    entries += [(each.name, "link", str(each.path.readlink())) for each in found if each.kind == "link"]
+    return entries
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

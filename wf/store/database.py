@@ -1,0 +1,157 @@
+"""The SQLite file of a project: opened, brought to the present schema, written in transactions."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wf.errors import EnvironmentProblem
+from wf.store.layout import locked
+
+Connection = sqlite3.Connection
+Row = sqlite3.Row
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        workflow    TEXT NOT NULL,               -- path from the project's folder
+        state       TEXT NOT NULL,
+        started     TEXT NOT NULL,               -- times are RFC 3339 in UTC with milliseconds
+        finished    TEXT,
+        backend     TEXT NOT NULL,
+        inputs      TEXT NOT NULL,               -- JSON
+        plan        TEXT NOT NULL,               -- JSON
+        error       TEXT NOT NULL DEFAULT '',
+        wf_version  TEXT NOT NULL,
+        git_commit  TEXT,
+        git_dirty   INTEGER NOT NULL DEFAULT 0,
+        owner       TEXT NOT NULL,               -- JSON: the process that runs it
+        swept       INTEGER NOT NULL DEFAULT 0   -- whether the leftovers of an interrupted run are gone
+    );
+    CREATE INDEX runs_by_state ON runs (state, swept);
+
+    CREATE TABLE jobs (
+        run         INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        name        TEXT NOT NULL,
+        position    INTEGER NOT NULL,            -- in the plan
+        state       TEXT NOT NULL,
+        started     TEXT,
+        finished    TEXT,
+        seconds     REAL NOT NULL DEFAULT 0,
+        exit_code   INTEGER,
+        error       TEXT NOT NULL DEFAULT '',
+        key         TEXT,                        -- JSON: image, code and all else that its outputs depend on
+        PRIMARY KEY (run, name)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE artifacts (
+        digest      TEXT PRIMARY KEY,
+        kind        TEXT NOT NULL,               -- file, folder
+        bytes       INTEGER NOT NULL,
+        files       INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE inputs (
+        run         INTEGER NOT NULL,
+        job         TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        source      TEXT NOT NULL,               -- JOB.outputs.NAME, DATASET:VERSION or '' for text
+        digest      TEXT NOT NULL,
+        PRIMARY KEY (run, job, name),
+        FOREIGN KEY (run, job) REFERENCES jobs (run, name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+
+    CREATE TABLE outputs (
+        run         INTEGER NOT NULL,
+        job         TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        type        TEXT NOT NULL,
+        format      TEXT,
+        digest      TEXT NOT NULL REFERENCES artifacts (digest),
+        PRIMARY KEY (run, job, name),
+        FOREIGN KEY (run, job) REFERENCES jobs (run, name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX outputs_by_digest ON outputs (digest);
+
+    CREATE TABLE metrics (
+        run         INTEGER NOT NULL,
+        job         TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        value       REAL NOT NULL,
+        PRIMARY KEY (run, job, name),
+        FOREIGN KEY (run, job) REFERENCES jobs (run, name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+
+    CREATE TABLE dataset_versions (
+        id          INTEGER PRIMARY KEY,         -- in the order of their making: the last is `latest`
+        dataset     TEXT NOT NULL,
+        version     TEXT NOT NULL,               -- 7 of a-z, 0-9
+        digest      TEXT NOT NULL REFERENCES artifacts (digest),
+        run         INTEGER,                     -- the run and job that wrote it; they may be forgotten before it is
+        job         TEXT,
+        output      TEXT,
+        created     TEXT NOT NULL,
+        UNIQUE (dataset, version)
+    );
+    CREATE INDEX dataset_versions_by_run ON dataset_versions (run, job);
+    """,
+)
+SCHEMA = len(_MIGRATIONS)
+"""The version of the schema that this `wf` writes. A migration is added for each change and never edited."""
+
+
+def connect(path: Path) -> Connection:
+    """Open the database, made or brought up to date if need be."""
+    try:
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+        connection.row_factory = Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        if _version(connection) != SCHEMA:
+            _migrate(connection, path)
+        # In WAL mode, to which _migrate has set the file, a power cut may lose the last moment but breaks nothing.
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error as error:
+        raise _unusable(error, path) from error
+    return connection
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[Connection]:
+    """Everything in the block is stored, or nothing of it."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    except sqlite3.OperationalError as error:
+        path = Path(connection.execute("PRAGMA database_list").fetchone()["file"])
+        raise _unusable(error, path) from error
+
+
+def _version(connection: Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: Connection, path: Path) -> None:
+    with locked(path.parent):
+        version = _version(connection)  # another process may just have done it
+        if version > SCHEMA:
+            raise EnvironmentProblem(
+                f"{path} was written by a newer wf (schema {version}, this one knows {SCHEMA})",
+                hint="Update wf to use this project.",
+            )
+        connection.execute("PRAGMA journal_mode = WAL")
+        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+            connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+
+def _unusable(error: sqlite3.Error, path: Path) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"the history in {path} cannot be used: {error}",
+        hint="Check that the disk has space and that you may write there.",
+    )

@@ -1,0 +1,252 @@
+"""Runs and their jobs: written by the runner's thread as they happen, read by commands and reports."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+
+from wf import __version__
+from wf.cache import CacheKey
+from wf.errors import InvalidWorkflow, Problem
+from wf.events import JobState, RunState, as_text, now
+from wf.plan import Plan, TaskOutput
+from wf.store import datasets
+from wf.store.artifacts import Artifact, Artifacts
+from wf.store.database import Connection, Row, transaction
+from wf.store.layout import Layout
+from wf.store.owner import Owner, is_dead, this_process
+from wf.store.provenance import read_commit
+from wf.store.records import InputRecord, JobRecord, OutputRecord, RunRecord
+
+KILLED = "wf was killed"
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """All that is stored when a job comes to its end."""
+
+    state: JobState
+    seconds: float = 0.0
+    exit_code: int | None = None
+    error: str = ""
+    outputs: Sequence[tuple[TaskOutput, Artifact]] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class History:
+    """The runs of one project."""
+
+    def __init__(self, connection: Connection, layout: Layout, artifacts: Artifacts) -> None:
+        self._connection = connection
+        self._layout = layout
+        self._artifacts = artifacts
+
+    # Writing
+
+    def begin_run(self, plan: Plan, backend: str) -> int:
+        """Record a run that starts now, with all its jobs waiting; returns its number."""
+        commit = read_commit(plan.root)
+        values = {
+            "workflow": _from_root(plan.workflow, plan.root),
+            "state": "running",
+            "started": as_text(now()),
+            "backend": backend,
+            "inputs": _json(plan.inputs),
+            "plan": _json(plan),
+            "wf_version": __version__,
+            "git_commit": commit.id,
+            "git_dirty": commit.dirty,
+            "owner": json.dumps(asdict(this_process())),
+        }
+        with transaction(self._connection) as db:
+            run = int(_insert(db, "runs", values))
+            db.executemany(
+                "INSERT INTO jobs (run, name, position, state) VALUES (?, ?, ?, 'waiting')",
+                [(run, task.id, position) for position, task in enumerate(plan.tasks)],
+            )
+        return run
+
+    def start_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord]) -> None:
+        """Record that a job's process runs, and what it was given."""
+        with transaction(self._connection) as db:
+            db.execute(
+                "UPDATE jobs SET state = 'running', started = ?, key = ? WHERE run = ? AND name = ?",
+                (as_text(now()), json.dumps(key.to_json()), run, job),
+            )
+            db.executemany(
+                "INSERT INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
+                [(run, job, each.name, each.source, each.digest) for each in inputs],
+            )
+
+    def finish_job(self, run: int, job: str, end: JobEnd) -> None:
+        """Record how a job ended, with everything that it left, at once."""
+        finished = as_text(now())
+        with transaction(self._connection) as db:
+            db.execute(
+                "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ? "
+                "WHERE run = ? AND name = ?",
+                (end.state, finished, end.seconds, end.exit_code, end.error, run, job),
+            )
+            for output, artifact in end.outputs:
+                db.execute(
+                    "INSERT OR IGNORE INTO artifacts (digest, kind, bytes, files) VALUES (?, ?, ?, ?)",
+                    (artifact.digest, artifact.kind, artifact.bytes, artifact.files),
+                )
+                db.execute(
+                    "INSERT INTO outputs (run, job, name, type, format, digest) VALUES (?, ?, ?, ?, ?, ?)",
+                    (run, job, output.name, output.type, output.format, artifact.digest),
+                )
+                if output.dataset is not None:
+                    datasets.add_version(db, output.dataset, artifact.digest, run, job, output.name, finished)
+            db.executemany(
+                "INSERT INTO metrics (run, job, name, value) VALUES (?, ?, ?, ?)",
+                [(run, job, name, value) for name, value in end.metrics.items()],
+            )
+
+    def finish_run(self, run: int, state: RunState, error: str = "") -> None:
+        """Record that a run is over. Jobs that still wait were never started."""
+        left = "cancelled" if state == "cancelled" else "skipped"
+        with transaction(self._connection) as db:
+            db.execute(
+                "UPDATE runs SET state = ?, finished = ?, error = ? WHERE id = ?", (state, as_text(now()), error, run)
+            )
+            db.execute(
+                "UPDATE jobs SET state = ?, error = 'the run did not start it' "
+                "WHERE run = ? AND state IN ('waiting', 'running')",
+                (left, run),
+            )
+
+    # Recovery
+
+    def recover(self) -> tuple[RunRecord, ...]:
+        """Mark the runs whose `wf` is dead as interrupted. Returns those whose leftovers have still to be swept."""
+        for row in self._connection.execute("SELECT id, owner FROM runs WHERE state = 'running'").fetchall():
+            if is_dead(Owner(**json.loads(row["owner"]))):
+                self._mark_interrupted(row["id"])
+        rows = self._connection.execute("SELECT * FROM runs WHERE state = 'interrupted' AND NOT swept")
+        return tuple(_run(row) for row in rows)
+
+    def _mark_interrupted(self, run: int) -> None:
+        with transaction(self._connection) as db:
+            db.execute(
+                "UPDATE runs SET state = 'interrupted', finished = ?, error = ? WHERE id = ? AND state = 'running'",
+                (as_text(now()), KILLED, run),
+            )
+            db.execute(
+                "UPDATE jobs SET state = 'cancelled', error = ? WHERE run = ? AND state IN ('running', 'waiting')",
+                (KILLED, run),
+            )
+
+    def mark_swept(self, runs: Iterable[int]) -> None:
+        """Remember that nothing is left of interrupted runs but their history and logs."""
+        for run in runs:
+            for job in self._connection.execute("SELECT name FROM jobs WHERE run = ?", (run,)).fetchall():
+                self._layout.job(run, job["name"]).clean()
+            self._connection.execute("UPDATE runs SET swept = 1 WHERE id = ?", (run,))
+
+    # Reading
+
+    def runs(self, limit: int = -1) -> tuple[RunRecord, ...]:
+        """The runs, newest first."""
+        rows = self._connection.execute("SELECT * FROM runs ORDER BY id DESC LIMIT ?", (limit,))
+        return tuple(_run(row) for row in rows)
+
+    def run(self, ref: int | str = "latest") -> RunRecord:
+        """A run by its number, or the last one."""
+        newest = self._connection.execute("SELECT * FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        if newest is None:
+            raise InvalidWorkflow([Problem("this project has no runs yet", hint="start one with `wf run FILE`")])
+        if ref == "latest":
+            return _run(newest)
+        number = int(ref) if str(ref).isdecimal() and len(str(ref)) < 19 else -1
+        row = self._connection.execute("SELECT * FROM runs WHERE id = ?", (number,)).fetchone()
+        if row is None:
+            raise InvalidWorkflow([Problem(f"there is no run `{ref}`", hint=f"the last one is {newest['id']}")])
+        return _run(row)
+
+    def jobs(self, run: int) -> tuple[JobRecord, ...]:
+        """The jobs of a run in the order of its plan, with all that is known of them."""
+        rows = self._connection.execute("SELECT * FROM jobs WHERE run = ? ORDER BY position", (run,)).fetchall()
+        inputs: dict[str, list[InputRecord]] = {row["name"]: [] for row in rows}
+        outputs: dict[str, list[OutputRecord]] = {row["name"]: [] for row in rows}
+        metrics: dict[str, dict[str, float]] = {row["name"]: {} for row in rows}
+        for row in self._connection.execute("SELECT * FROM inputs WHERE run = ? ORDER BY name", (run,)):
+            inputs[row["job"]].append(InputRecord(row["name"], row["source"], row["digest"]))
+        for row in self._connection.execute(_OUTPUTS, (run,)):
+            outputs[row["job"]].append(self._output(row))
+        for row in self._connection.execute("SELECT * FROM metrics WHERE run = ? ORDER BY name", (run,)):
+            metrics[row["job"]][row["name"]] = row["value"]
+        return tuple(
+            JobRecord(
+                name=row["name"],
+                state=row["state"],
+                started=row["started"],
+                finished=row["finished"],
+                seconds=row["seconds"],
+                exit_code=row["exit_code"],
+                error=row["error"],
+                log=self._layout.job(run, row["name"]).log,
+                key=json.loads(row["key"]) if row["key"] else None,
+                inputs=tuple(inputs[row["name"]]),
+                outputs=tuple(outputs[row["name"]]),
+                metrics=metrics[row["name"]],
+            )
+            for row in rows
+        )
+
+    def _output(self, row: Row) -> OutputRecord:
+        return OutputRecord(
+            name=row["name"],
+            type=row["type"],
+            format=row["format"],
+            digest=row["digest"],
+            kind=row["kind"],
+            bytes=row["bytes"],
+            files=row["files"],
+            path=self._artifacts.path(row["digest"]),
+            dataset=f"{row['dataset']}:{row['version']}" if row["dataset"] else None,
+        )
+
+
+_OUTPUTS = """
+    SELECT outputs.*, kind, bytes, files, dataset, version
+    FROM outputs
+    JOIN artifacts USING (digest)
+    LEFT JOIN dataset_versions ON (dataset_versions.run, dataset_versions.job, output) =
+                                  (outputs.run, outputs.job, outputs.name)
+    WHERE outputs.run = ?
+    ORDER BY name
+"""
+
+
+def _run(row: Row) -> RunRecord:
+    known = {each.name: row[each.name] for each in fields(RunRecord)}
+    return RunRecord(**{**known, "inputs": json.loads(row["inputs"]), "git_dirty": bool(row["git_dirty"])})
+
+
+def _insert(db: Connection, table: str, values: Mapping[str, object]) -> int:
+    names, places = ", ".join(values), ", ".join("?" for _ in values)
+    cursor = db.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(values.values()))  # noqa: S608
+    return cursor.lastrowid or 0
+
+
+def _from_root(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _json(value: object) -> str:
+    return json.dumps(_plain(value), sort_keys=True, default=str)
+
+
+def _plain(value: object) -> object:
+    """Plain data for anything that a plan holds; each record says its type, since some fields have several."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            "type": type(value).__name__,
+            **{each.name: _plain(getattr(value, each.name)) for each in fields(value)},
+        }
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,140 @@
+"""Where things lie under `.wf/`, and the few file operations that its modules share."""
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+FOLDER = ".wf"
+
+_README = """\
+This folder belongs to `wf`. It holds what this project's runs have left:
+
+wf.db        the history of runs, jobs, artifacts and dataset versions (SQLite)
+artifacts/   outputs of jobs, named by their content: read-only
+runs/        the log of each job
+code/        snapshots of `steps/`, as runs used them: read-only
+state/       checkpoints of jobs that did not finish
+cache/       downloads that runs share
+
+All of it may be deleted while nothing runs; the history and the datasets are then gone.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """The folder of one job in one run. Only its log outlives the job."""
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        """What the job printed, masked."""
+        return self.path / "log"
+
+    @property
+    def inputs(self) -> Path:
+        """Files for the inputs that are text."""
+        return self.path / "inputs"
+
+    @property
+    def outputs(self) -> Path:
+        """What the task sees as `/outputs`."""
+        return self.path / "outputs"
+
+    @property
+    def scratch(self) -> Path:
+        """For the backend's own use."""
+        return self.path / "scratch"
+
+    @property
+    def state(self) -> Path:
+        """A state folder for this attempt only, where the shared one is in use."""
+        return self.path / "state"
+
+    def create(self) -> None:
+        """Make the folders of a job that starts."""
+        self.path.mkdir(parents=True)
+        self.outputs.mkdir()
+        self.scratch.mkdir()
+
+    def clean(self) -> None:
+        """Remove everything but the log."""
+        for folder in (self.inputs, self.outputs, self.scratch, self.state):
+            remove_tree(folder)
+
+
+class Layout:
+    """The paths of one project's store."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+        self.database = self.folder / "wf.db"
+        self.artifacts = self.folder / "artifacts"
+        self.runs = self.folder / "runs"
+        self.code = self.folder / "code"
+        self.state = self.folder / "state"
+        self.cache = self.folder / "cache"
+        self.temporary = self.folder / "tmp"
+
+    def create(self) -> None:
+        """Make what is not there yet."""
+        if self.temporary.is_dir():
+            return
+        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "README.txt").write_text(_README, encoding="utf-8")
+        (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        self.temporary.mkdir(exist_ok=True)  # the last one: it says that the others are there
+
+    def run(self, run: int) -> Path:
+        """The folder of a run."""
+        return self.runs / str(run)
+
+    def job(self, run: int, job: str) -> JobFolder:
+        """The folder of a job in a run."""
+        return JobFolder(self.run(run) / "jobs" / _as_file_name(job))
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, link or folder, read-only ones too; nothing happens where there is nothing."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        path.unlink()
+        return
+    folders = [path]
+    for folder in folders:  # grows while it is walked: parents come before what they hold
+        folder.chmod(0o700)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                below = folder / entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(below)
+                else:
+                    below.unlink()
+    for folder in reversed(folders):
+        folder.rmdir()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder against every other process and thread; it ends with the process at the latest."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _as_file_name(name: str) -> str:
+    escaped = quote(name, safe=" ")
+    return escaped.replace(".", "%2E", 1) if escaped.startswith(".") else escaped

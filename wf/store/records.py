@@ -1,0 +1,110 @@
+"""What the history holds, as records to read."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from wf.events import JobState, RunState
+from wf.plan import IOType
+
+
+class Record:
+    """Something that can be printed as JSON."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data."""
+        return {name: _plain(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord(Record):
+    """What a job read."""
+
+    name: str
+    source: str
+    """`JOB.outputs.NAME`, `DATASET:VERSION`, or nothing for text that the workflow gives."""
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord(Record):
+    """What a job left."""
+
+    name: str
+    type: IOType
+    format: str | None
+    digest: str
+    kind: Literal["file", "folder"]
+    bytes: int
+    files: int
+    path: Path
+    """Where it lies in the store."""
+    dataset: str | None = None
+    """`DATASET:VERSION`, where it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord(Record):
+    """A job of a run."""
+
+    name: str
+    state: JobState
+    started: str | None
+    finished: str | None
+    seconds: float
+    exit_code: int | None
+    error: str
+    log: Path
+    """What it printed; not there for a job that never started."""
+    key: Mapping[str, Any] | None
+    """All that its outputs depend on (see `wf.cache.CacheKey`), once it started."""
+    inputs: tuple[InputRecord, ...] = ()
+    outputs: tuple[OutputRecord, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord(Record):
+    """One execution of a workflow."""
+
+    id: int
+    workflow: str
+    state: RunState
+    started: str
+    finished: str | None
+    backend: str
+    inputs: Mapping[str, str]
+    error: str
+    wf_version: str
+    git_commit: str | None
+    git_dirty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVersion(Record):
+    """One version of a dataset: it never changes."""
+
+    dataset: str
+    version: str
+    digest: str
+    run: int | None
+    job: str | None
+    created: str
+
+    @property
+    def ref(self) -> str:
+        """How a workflow names exactly this version."""
+        return f"{self.dataset}:{self.version}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,40 @@
+"""The code of a run: a read-only copy of `steps/`, named by its content, so that edits do not reach a running job."""
+
+import os
+import shutil
+from pathlib import Path
+
+from wf.store.artifacts import read_manifest
+from wf.store.layout import Layout, remove_tree
+
+STEPS = "steps"
+
+
+def snapshot_steps(layout: Layout) -> tuple[str, Path]:
+    """The digest of `steps/` as it is now, and a folder that holds it as `steps`."""
+    source = layout.root / STEPS
+    digest = read_manifest(source, keep=_belongs).artifact.digest
+    place = layout.code / digest
+    if not place.exists():
+        copy = layout.temporary / f"code-{digest}-{os.getpid()}"
+        remove_tree(copy)  # of an earlier process with the same number
+        shutil.copytree(source, copy / STEPS, symlinks=True, ignore=_ignored)
+        # The files may have been edited since: what was copied is what counts.
+        digest = read_manifest(copy / STEPS, normalise=True).artifact.digest
+        (copy / STEPS).chmod(0o555)
+        place = layout.code / digest
+        try:
+            copy.rename(place)
+        except OSError:
+            if not place.exists():
+                raise
+        remove_tree(copy)
+    return digest, place
+
+
+def _belongs(name: str) -> bool:
+    return not name.startswith(".") and name != "__pycache__" and not name.endswith((".pyc", ".pyo"))
+
+
+def _ignored(_folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if not _belongs(name)}

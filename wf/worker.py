@@ -1,0 +1,287 @@
+"""One task, carried out in a thread of its own.
+
+A worker changes nothing but its job's folder and the artifacts, and tells the runner's thread the rest in messages.
+"""
+
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TextIO
+
+from wf.backends.base import Backend, Exit, Handle, Launch
+from wf.cache import CacheKey
+from wf.errors import WfError
+from wf.logs import SHORTEST_SECRET, LineSplitter, Masker
+from wf.outputs import Collected, collect, create_output_folders
+from wf.plan import Task
+from wf.store.artifacts import Artifacts, read_manifest
+from wf.store.layout import JobFolder, Layout
+from wf.store.records import InputRecord
+from wf.store.state import StateFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process runs."""
+
+    job: str
+    handle: Handle
+    key: CacheKey
+    inputs: tuple[InputRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The process has printed whole lines."""
+
+    job: str
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to tell the user."""
+
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The task is over, and nothing of it is left but what was collected."""
+
+    job: str
+    exit: Exit | None
+    """`None` if it never came to an end of its own."""
+    collected: Collected | None
+    """What it left, if it succeeded."""
+    error: str
+    at: float
+    """By the monotonic clock."""
+
+
+Message = Started | Lines | Note | Ended
+
+
+class Mailbox:
+    """The way from the workers, and from signal handlers, to the runner's thread."""
+
+    _LINES_UNDER_WAY = 64
+
+    def __init__(self) -> None:
+        # Signal handlers may put into a SimpleQueue, whatever they interrupted.
+        self._queue: SimpleQueue[Message | None] = SimpleQueue()
+        self._room = threading.Semaphore(self._LINES_UNDER_WAY)
+
+    def tell(self, message: Message) -> None:
+        """Send a message. Lines wait while too many are under way, so that no task prints faster than it is heard."""
+        if isinstance(message, Lines):
+            self._room.acquire()
+        self._queue.put(message)
+
+    def interrupt(self) -> None:
+        """Send `None`: the user wants an end."""
+        self._queue.put(None)
+
+    def receive(self, timeout: float | None) -> Message | None:
+        """The next message; raises `queue.Empty` if there is none in time."""
+        message = self._queue.get(timeout=timeout)
+        if isinstance(message, Lines):
+            self._room.release()
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """An input that lies in the store."""
+
+    source: str
+    digest: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The snapshot of `steps/` that a run uses."""
+
+    digest: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all workers of a run have in common. Everything in it may be used from any thread."""
+
+    run: int
+    backend: Backend
+    layout: Layout
+    artifacts: Artifacts
+    secrets: Mapping[str, str]
+    masker: Masker
+    code: Code | None
+    mailbox: Mailbox
+
+
+class Worker:
+    """Starts one task, reads its log, waits for it, removes its traces and stores what it has left."""
+
+    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, StoredInput | str]) -> None:
+        self.told_to_end = threading.Event()
+        """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
+        self._shared = shared
+        self._task = task
+        self._inputs = inputs
+        self._folder: JobFolder = shared.layout.job(shared.run, task.id)
+        self._splitter = LineSplitter(shared.masker)
+        self._thread = threading.Thread(target=self._work, name=f"job {task.id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Wait until its folder is cleaned too, which is after `Ended`."""
+        self._thread.join(timeout)
+
+    def _work(self) -> None:
+        exit_, collected, error = None, None, ""
+        try:
+            self._folder.create()
+            with self._folder.log.open("w", encoding="utf-8") as log:
+                exit_, collected, error = self._carry_out(log)
+        except WfError as problem:
+            error = " ".join(filter(None, [str(problem), problem.hint]))
+        except OSError as problem:
+            error = ": ".join(str(part) for part in (problem.strerror or problem, problem.filename) if part)
+        except Exception as bug:  # noqa: BLE001 -- one job's failure, whatever it is, must not take the run with it
+            self._note("".join(traceback.format_exception(bug)))
+            error = f"a bug in wf: {type(bug).__name__}: {bug}"
+        self._shared.mailbox.tell(Ended(self._task.id, exit_, collected, error, time.monotonic()))
+        try:
+            self._folder.clean()  # while the jobs that waited for this one start
+        except OSError as problem:
+            self._note(f"{problem.filename} could not be removed: {problem.strerror}")
+
+    def _carry_out(self, log: TextIO) -> tuple[Exit, Collected | None, str]:
+        inputs, records = self._place_inputs()
+        key = self._key(records)
+        state = self._acquire_state(key)
+        succeeded = False
+        try:
+            exit_ = self._execute(self._launch(inputs, state), key, records, log)
+            if self.told_to_end.is_set() or (error := why_failed(exit_, self._task)):
+                return exit_, None, "" if self.told_to_end.is_set() else error
+            collected = collect(self._task, self._folder.outputs, self._shared.artifacts)
+            for note in collected.notes:
+                self._note(note)
+            succeeded = True
+            return exit_, collected, ""
+        finally:
+            if state is not None:
+                state.release(keep=not succeeded)
+
+    def _execute(self, launch: Launch, key: CacheKey, inputs: tuple[InputRecord, ...], log: TextIO) -> Exit:
+        backend = self._shared.backend
+        handle = backend.start(launch)
+        self._shared.mailbox.tell(Started(self._task.id, handle, key, inputs))
+        try:
+            try:
+                for chunk in backend.logs(handle):
+                    self._log(self._splitter.feed(chunk), log)
+                self._log(self._splitter.finish(), log)
+            except BaseException:
+                backend.stop(handle, kill=True)
+                backend.wait(handle)
+                raise
+            return backend.wait(handle)
+        finally:
+            backend.destroy(handle)
+
+    def _log(self, lines: list[str], log: TextIO) -> None:
+        if lines:
+            log.write("\n".join(lines) + "\n")
+            log.flush()  # `wf logs` shows it while the job runs
+            self._shared.mailbox.tell(Lines(self._task.id, lines))
+
+    def _note(self, message: str) -> None:
+        self._shared.mailbox.tell(Note(self._task.id, message))
+
+    def _place_inputs(self) -> tuple[dict[str, Path], tuple[InputRecord, ...]]:
+        paths, records = {}, []
+        for name, given in self._inputs.items():
+            if isinstance(given, str):
+                self._folder.inputs.mkdir(exist_ok=True)
+                path = self._folder.inputs / name
+                path.write_bytes(given.encode())
+                paths[name] = path
+                records.append(InputRecord(name, "", read_manifest(path).artifact.digest))
+            else:
+                paths[name] = given.path
+                records.append(InputRecord(name, given.source, given.digest))
+        return paths, tuple(records)
+
+    def _key(self, inputs: tuple[InputRecord, ...]) -> CacheKey:
+        task = self._task
+        return CacheKey(
+            image=self._shared.backend.image_digest(task),
+            entrypoint=task.entrypoint,
+            command=task.command,
+            parameters=task.parameters,
+            env=task.env,
+            secrets=tuple(sorted(ref.name for ref in task.secrets.values())),
+            inputs={each.name: each.digest for each in inputs},
+            outputs={output.name: output.type for output in task.outputs},
+            code=self._shared.code.digest if task.is_step and self._shared.code else None,
+        )
+
+    def _acquire_state(self, key: CacheKey) -> StateFolder | None:
+        if not self._task.state:
+            return None
+        state = StateFolder.acquire(self._shared.layout, key.digest)
+        if state is None:
+            self._note("the same job runs elsewhere and holds its checkpoints: this one starts from the beginning")
+        return state
+
+    def _launch(self, inputs: Mapping[str, Path], state: StateFolder | None) -> Launch:
+        task, shared = self._task, self._shared
+        values = {
+            variable: shared.secrets[ref.name] for variable, ref in task.secrets.items() if ref.name in shared.secrets
+        }
+        for variable, value in values.items():
+            if len(value) < SHORTEST_SECRET:
+                self._note(f"the secret in {variable} has less than {SHORTEST_SECRET} characters: its log shows it")
+        env = {**task.env, **values}
+        create_output_folders(task, self._folder.outputs)
+        if task.state and state is None:
+            self._folder.state.mkdir()
+        return Launch(
+            run=shared.run,
+            task=task,
+            env=env,
+            inputs=inputs,
+            outputs=self._folder.outputs,
+            scratch=self._folder.scratch,
+            network=task.network or any(variable in env for variable in task.network_with),
+            code=shared.code.folder if task.is_step and shared.code else None,
+            state=(state.path if state else self._folder.state) if task.state else None,
+            cache=shared.layout.cache if task.cache else None,
+        )
+
+
+def why_failed(exit_: Exit, task: Task) -> str:
+    """What an end says of the process, as a sentence; empty if it succeeded."""
+    if exit_.out_of_memory:
+        limit = task.resources.memory
+        return f"ran out of memory at {limit >> 20} MiB: raise `resources.memory`" if limit else "ran out of memory"
+    if exit_.error:
+        return exit_.error
+    if exit_.code > 128:
+        import signal
+
+        ended_by = next((each.name for each in signal.Signals if each == exit_.code - 128), "")
+        return f"exited with code {exit_.code}" + (f" ({ended_by})" if ended_by else "")
+    return f"exited with code {exit_.code}" if exit_.code else ""
