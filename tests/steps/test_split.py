@@ -194,8 +194,8 @@ def test_what_describes_the_data_is_carried_over(tmp_path: Path) -> None:
             ("--method", "leave_last_n"),
             (
                 "leave_last_n with leave 1 leaves no rating for "
-                "validation and test (train 2, validation 0, test 0): no user has the 3 ratings that it takes, so choose "
-                "a smaller `leave`"
+                "validation and test (train 2, validation 0, test 0): no user has the 3 ratings that it takes, so "
+                "choose a smaller `leave`"
             ),
         ),
         (
