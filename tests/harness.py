@@ -13,7 +13,7 @@ from typing import get_args
 from wf.backends.base import Exit, Handle, Launch
 from wf.backends.fake import FakeBackend, FakeHandle
 from wf.errors import Span
-from wf.events import Event, JobFinished, JobNote, JobStarted
+from wf.events import Emit, Event, JobFinished, JobNote, JobStarted
 from wf.plan import (
     DatasetRef,
     InputSource,
@@ -151,6 +151,8 @@ class Project:
         self.store = Store.open(root)
         self.backend = ScriptedBackend()
         self.events: list[Event] = [] if events is None else events
+        self.emit: Emit = lambda event: None
+        """Something else that listens."""
 
     def run(self, graph: str, *, at_once: int = 4, secrets: Mapping[str, str] | None = None, **jobs: job) -> RunResult:
         """Run a plan of these jobs."""
@@ -177,9 +179,13 @@ class Project:
             backend=self.backend,
             store=self.store,
             secrets=Secrets([dict(secrets or {}).get]),
-            emit=self.events.append,
+            emit=self._tell,
             jobs=at_once,
         )
+
+    def _tell(self, event: Event) -> None:
+        self.events.append(event)
+        self.emit(event)
 
     def story(self) -> list[str]:
         """What became of the jobs, in the order in which they ended, and what was noted."""

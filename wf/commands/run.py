@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         choices=("live", "plain", "json"),
+        default="live",
         help="what to print: live on a terminal, plain lines elsewhere, or json for programs",
     )
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="a file of NAME=value lines")
@@ -40,7 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     backend, reason = choose(arguments.backend, plan.root, load_settings(plan.root))
     store = open_store(plan.root)
-    with open_report(arguments.output, plan, store) as emit:
+    with open_report(arguments.output, store, sys.stdout) as emit:
         result = run_plan(
             plan,
             backend=backend,

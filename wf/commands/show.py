@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from wf.commands.shared import open_history, since
-from wf.report.summary import duration, size
+from wf.report.text import duration, size
 from wf.store.records import JobRecord, RunRecord
 
 

@@ -27,8 +27,8 @@ def is_terminal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool
 
 
 @contextmanager
-def open_report(output: Output, store: Store, stream: TextIO) -> Iterator[Emit]:
-    """A listener for one run. `live` needs a terminal and is `plain` elsewhere."""
+def open_report(output: Output | None, store: Store, stream: TextIO) -> Iterator[Emit]:
+    """A listener for one run. `live`, which is the default, needs a terminal and is `plain` elsewhere."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")  # a log may hold what the terminal's encoding lacks
     if output == "json":
@@ -36,7 +36,7 @@ def open_report(output: Output, store: Store, stream: TextIO) -> Iterator[Emit]:
         return
     style = Style.of(stream)
     report: LiveReport | PlainReport = PlainReport(stream, style)
-    if output == "live" and is_terminal(stream):
+    if output != "plain" and is_terminal(stream):
         from wf.report import live  # rich is slow to import
 
         report = live.LiveReport(stream, colours=style.colours)

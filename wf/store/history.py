@@ -242,7 +242,7 @@ def _plain(value: object) -> object:
     """Plain data for anything that a plan holds; each record says its type, since some fields have several."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            "type": type(value).__name__,
+            "record": type(value).__name__,
             **{each.name: _plain(getattr(value, each.name)) for each in fields(value)},
         }
     if isinstance(value, Mapping):
