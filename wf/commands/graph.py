@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print or write the picture."""
-    from wf.graph import mermaid, svg
+    from wf.picture import mermaid, svg
 
     plan = compile_workflow(arguments)
     is_svg = arguments.format == "svg" or (
