@@ -100,6 +100,20 @@ def test_memory_is_flat() -> None:
     assert peak < 2 << 20
 
 
+_PIECES = st.sampled_from(
+    ["a", " ", "\n", "\r", "\x1b", "[", "3", "m", "]", "\x07", "\x85", "é", "✓", "\u202e", "\x00"]
+)
+
+
+@given(st.lists(_PIECES).map("".join), st.lists(st.integers(0, 60)))
+def test_chunks_do_not_matter(text: str, cuts: list[int]) -> None:
+    """Wherever the bytes are divided, the lines are the same."""
+    data = text.encode()
+    places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+
+    assert lines(*(data[start:end] for start, end in itertools.pairwise(places))) == lines(data)
+
+
 # Masking
 
 

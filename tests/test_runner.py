@@ -129,7 +129,7 @@ def test_timeout(project: Project) -> None:
 
 def test_timeout_kills_the_stubborn(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that ignores being asked to end is killed after the grace period."""
-    monkeypatch.setattr("wf.scheduler.GRACE", 0.1)
+    monkeypatch.setattr("wf.runner.scheduler.GRACE", 0.1)
 
     project.run("a", a=job(sleep=30, timeout=0.1, stubborn=True))
 
@@ -138,9 +138,9 @@ def test_timeout_kills_the_stubborn(project: Project, monkeypatch: pytest.Monkey
 
 
 def test_given_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task whose engine does not answer is given up after a while, and the run ends."""
-    monkeypatch.setattr("wf.scheduler.GRACE", 0.05)
-    monkeypatch.setattr("wf.scheduler.PATIENCE", 0.05)
+    """A task whose engine does not answer is given up after a while, the run ends, and the next `wf` sweeps."""
+    monkeypatch.setattr("wf.runner.scheduler.GRACE", 0.05)
+    monkeypatch.setattr("wf.runner.scheduler.PATIENCE", 0.05)
     freed = threading.Event()
     backend = ScriptedBackend({"a": lambda _launch: int(freed.wait(20))})
     backend.teardown = lambda: None  # type: ignore[method-assign] # the real one could not clean up either
@@ -148,7 +148,26 @@ def test_given_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.run_plan(plan("a", project.root, a=job(timeout=0.05)), backend=backend)
     freed.set()
 
+    assert [run.id for run in project.store.history.recover()] == [1]
     assert project.story() == ["a failed: timed out after 0.05 s; it did not end when it was killed"]
+
+
+def test_history_that_cannot_be_written(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the history breaks in the middle of a run, what runs is killed, and the error is the run's."""
+
+    def full(*_: object) -> None:
+        raise EnvironmentProblem("disk full")
+
+    monkeypatch.setattr(project.store.history, "finish_job", full)
+    with pytest.raises(EnvironmentProblem, match="disk full"):
+        project.run("a, b, c", a=job(sleep=0.3), b=job(sleep=60), c=job(sleep=60, stubborn=True))
+
+    assert all(handle.destroyed for handle in project.backend.handles)
+    run = project.store.history.run()
+    assert (run.state, run.error) == ("failed", "disk full")
+    assert {(each.state, each.error) for each in project.store.history.jobs(run.id)} == {
+        ("cancelled", "the run broke off")
+    }
 
 
 # Preparing
@@ -167,7 +186,11 @@ def test_run_that_cannot_be_prepared_is_recorded(project: Project) -> None:
         ("a", "skipped"),
         ("b", "skipped"),
     ]
-    assert [type(event) for event in project.events] == [RunStarted, RunFinished]
+    started, finished = project.events
+    assert isinstance(started, RunStarted)
+    assert (started.run, started.workflow, started.jobs) == (1, "flow.yaml", ("a", "b"))
+    assert isinstance(finished, RunFinished)
+    assert finished.state == "failed"
 
 
 def test_missing_secrets_together(project: Project) -> None:
@@ -477,6 +500,21 @@ def test_broken_report_changes_nothing(tmp_path: Path) -> None:
     assert result.state == "succeeded"
     assert isinstance(calls[-1], JobStarted)
     assert result.warnings == ("the report broke and was left out: BrokenPipeError: nobody reads",)
+
+
+def test_failing_teardown_is_a_warning(project: Project) -> None:
+    """What cannot be removed after a run does not change how it went; it is said, and swept by the next `wf`."""
+
+    def fails() -> None:
+        raise EnvironmentProblem("the engine is gone")
+
+    backend = ScriptedBackend()
+    backend.teardown = fails  # type: ignore[method-assign]
+    result = project.run_plan(plan("a", project.root), backend=backend)
+
+    assert result.state == "succeeded"
+    assert result.warnings == ("something of the run may be left in fake: the engine is gone",)
+    assert [run.id for run in project.store.history.recover()] == [1]
 
 
 # Signals

@@ -13,7 +13,7 @@ from tests.harness import Project, job
 from wf.errors import EnvironmentProblem, InvalidWorkflow
 from wf.store import Store
 from wf.store.database import SCHEMA
-from wf.store.layout import Layout
+from wf.store.layout import Layout, remove_tree
 from wf.store.owner import is_dead, this_process
 from wf.store.provenance import Commit, read_commit
 
@@ -35,6 +35,21 @@ def test_new_store(tmp_path: Path) -> None:
     assert names == [".gitignore", "README.txt", "artifacts", "cache", "code", "runs", "state", "tmp", "wf.db"]
     assert (tmp_path / ".wf" / ".gitignore").read_text() == "*\n"
     assert (tmp_path / ".wf" / "README.txt").read_text() == "mine"
+
+
+def test_parts_may_be_deleted(project: Project) -> None:
+    """After its artifacts were deleted by hand, a project runs on; a dataset whose files are gone is named."""
+    writer = job(outputs={"x": "ratings"}, leaves={"x": "1"})
+    project.run("a", a=writer)
+    ref = project.store.dataset("ratings").ref
+    remove_tree(project.store.layout.artifacts)
+    project.store = Store.open(project.root)
+
+    with pytest.raises(EnvironmentProblem, match=f"the files of dataset `{ref}` are gone"):
+        project.store.dataset("ratings")
+    project.run("a", a=writer)
+
+    assert project.store.dataset("ratings").ref != ref
 
 
 def test_newer_store_is_refused(tmp_path: Path) -> None:

@@ -109,11 +109,11 @@ class LiveReport:
 
 def render(state: LiveState, now: float, height: int) -> Table:
     """The table with at most `height` jobs."""
-    table = Table.grid(padding=(0, 2), expand=False)
+    table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(width=1)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # it alone gives way
     if state.preparing:
         table.add_row(Text("…", "cyan"), Text("preparing"), "", Text(state.preparing, "bright_black"))
         height -= 1

@@ -3,7 +3,7 @@
 from datetime import datetime, tzinfo
 from typing import TextIO
 
-from wf.events import Event, JobFinished, JobLog, JobNote, JobStarted, Preparing, RunFinished, RunStarted
+from wf.events import Event, JobFinished, JobLog, JobNote, JobStarted, Preparing, RunStarted
 from wf.report.text import COLOURS, SYMBOLS, Style, duration
 
 _WIDEST_NAME = 24
@@ -17,12 +17,17 @@ class PlainReport:
         self._style = style
         self._zone = zone
         self._width = 0
+        self._moment: datetime | None = None
+        self._clock = ""
 
     def emit(self, event: Event) -> None:
         """Write the event's line, if it has one."""
         if isinstance(event, RunStarted):
             self._width = min(_WIDEST_NAME, max(map(len, event.jobs), default=0))
-        line = plain_line(event, self._width, self._style, self._zone)
+        if event.at is not self._moment:  # lines that come together have one moment, whose text is made once
+            self._moment = event.at
+            self._clock = self._style.paint(event.at.astimezone(self._zone).strftime("%H:%M:%S"), "bright_black")
+        line = plain_line(event, self._clock, self._width, self._style)
         if line is not None:
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -31,10 +36,11 @@ class PlainReport:
         """Nothing is open."""
 
 
-def plain_line(event: Event, width: int, style: Style, zone: tzinfo | None = None) -> str | None:
-    """The line for an event, with job names padded to `width`; none for the end of the run, which has a summary."""
-    clock = style.paint(_clock(event.at, zone), "bright_black")
+def plain_line(event: Event, clock: str, width: int, style: Style) -> str | None:
+    """The line for an event, with job names padded to `width`; the end of the run has none, but a summary."""
     match event:
+        case JobLog():
+            symbol, rest, colour = "│", event.line, "bright_black"
         case RunStarted():
             where = f"{event.backend}: {event.backend_reason}" if event.backend_reason else event.backend
             return f"{clock}  {style.paint(f'run {event.run}', 'bold')} of {event.workflow} in {where}"
@@ -42,16 +48,12 @@ def plain_line(event: Event, width: int, style: Style, zone: tzinfo | None = Non
             return f"{clock}  {event.what}: {event.line}"
         case JobStarted():
             symbol, rest, colour = SYMBOLS["running"], "started", COLOURS["running"]
-        case JobLog():
-            symbol, rest, colour = "│", event.line, "bright_black"
         case JobNote():
             symbol, rest, colour = "!", event.message, "yellow"
         case JobFinished():
             symbol, rest, colour = SYMBOLS[event.state], finish_text(event), COLOURS[event.state]
-        case RunFinished():
-            return None
         case _:
-            raise TypeError(f"no line for {type(event).__name__}")
+            return None
     return f"{clock}  {event.job:{width}} {style.paint(symbol, colour)} {rest}".rstrip()
 
 
@@ -60,8 +62,3 @@ def finish_text(event: JobFinished) -> str:
     word = "in" if event.state == "succeeded" else "after"
     took = f" {word} {duration(event.seconds)}" if event.seconds else ""
     return f"{event.state}{took}" + (f": {event.error}" if event.error else "")
-
-
-def _clock(at: datetime, zone: tzinfo | None) -> str:
-    """The time of day where the user is, or in `zone`."""
-    return at.astimezone(zone).strftime("%H:%M:%S")

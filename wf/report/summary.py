@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from wf.report.text import COLOURS, SYMBOLS, Style, columns, duration, number, size
+from wf.store.layout import below
 from wf.store.records import JobRecord, RunRecord
 
 TAIL_LINES = 20
@@ -64,7 +65,7 @@ def _job_lines(jobs: Sequence[JobRecord], style: Style) -> list[str]:
 
 def _outputs(jobs: Sequence[JobRecord], root: Path) -> list[str]:
     rows = [
-        (f"{job.name}.{output.name}", output.dataset or "", size(output.bytes), str(_below(output.path, root)))
+        (f"{job.name}.{output.name}", output.dataset or "", size(output.bytes), str(below(output.path, root)))
         for job in jobs
         for output in job.outputs
     ]
@@ -84,7 +85,3 @@ def _failure(run: RunRecord, job: JobRecord, lines: list[str], style: Style) -> 
         *(f"  {style.paint('│', 'bright_black')} {line}".rstrip() for line in lines),
         f"its whole log: wf logs {run.id} {job.name}",
     ]
-
-
-def _below(path: Path, root: Path) -> Path:
-    return path.relative_to(root) if path.is_relative_to(root) else path

@@ -27,9 +27,9 @@ _MIGRATIONS = (
         git_commit  TEXT,
         git_dirty   INTEGER NOT NULL DEFAULT 0,
         owner       TEXT NOT NULL,               -- JSON: the process that runs it
-        swept       INTEGER NOT NULL DEFAULT 0   -- whether the leftovers of an interrupted run are gone
+        swept       INTEGER NOT NULL DEFAULT 0   -- whether nothing of it is left in its backend
     );
-    CREATE INDEX runs_by_state ON runs (state, swept);
+    CREATE INDEX runs_to_sweep ON runs (swept) WHERE NOT swept;
 
     CREATE TABLE jobs (
         run         INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,

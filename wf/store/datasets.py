@@ -1,15 +1,13 @@
 """Datasets: names whose versions are artifacts."""
 
-import difflib
-import secrets
-import string
+import os
 
 from wf.errors import EnvironmentProblem
 from wf.store.database import Connection
 from wf.store.records import DatasetVersion
 
 LATEST = "latest"
-_ALPHABET = string.ascii_lowercase + string.digits
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _VERSION_LENGTH = 7
 
 
@@ -17,7 +15,7 @@ def add_version(
     connection: Connection, dataset: str, digest: str, run: int, job: str, output: str, created: str
 ) -> DatasetVersion:
     """Make the content a new version of the dataset, which from now on is its latest."""
-    version = "".join(secrets.choice(_ALPHABET) for _ in range(_VERSION_LENGTH))
+    version = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(_VERSION_LENGTH))
     connection.execute(
         "INSERT INTO dataset_versions (dataset, version, digest, run, job, output, created) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -41,6 +39,8 @@ def resolve(connection: Connection, ref: str) -> DatasetVersion:
 
 
 def _unknown(connection: Connection, dataset: str, version: str) -> EnvironmentProblem:
+    import difflib
+
     versions = [
         row[0]
         for row in connection.execute(

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
 
 from wf import __version__
 from wf.cache import CacheKey
@@ -13,7 +12,7 @@ from wf.plan import Plan, TaskOutput
 from wf.store import datasets
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
-from wf.store.layout import Layout
+from wf.store.layout import Layout, below
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_commit
 from wf.store.records import InputRecord, JobRecord, OutputRecord, RunRecord
@@ -47,7 +46,7 @@ class History:
         """Record a run that starts now, with all its jobs waiting; returns its number."""
         commit = read_commit(plan.root)
         values = {
-            "workflow": _from_root(plan.workflow, plan.root),
+            "workflow": str(below(plan.workflow, plan.root)),
             "state": "running",
             "started": as_text(now()),
             "backend": backend,
@@ -103,27 +102,37 @@ class History:
                 [(run, job, name, value) for name, value in end.metrics.items()],
             )
 
-    def finish_run(self, run: int, state: RunState, error: str = "") -> None:
-        """Record that a run is over. Jobs that still wait were never started."""
+    def finish_run(self, run: int, state: RunState, error: str = "", *, swept: bool = True) -> None:
+        """Record that a run is over. Only one that could not go on has jobs that have not ended.
+
+        `swept` says whether nothing of it is left in the backend.
+        """
         left = "cancelled" if state == "cancelled" else "skipped"
         with transaction(self._connection) as db:
             db.execute(
-                "UPDATE runs SET state = ?, finished = ?, error = ? WHERE id = ?", (state, as_text(now()), error, run)
+                "UPDATE runs SET state = ?, finished = ?, error = ?, swept = ? WHERE id = ?",
+                (state, as_text(now()), error, swept, run),
             )
             db.execute(
-                "UPDATE jobs SET state = ?, error = 'the run did not start it' "
-                "WHERE run = ? AND state IN ('waiting', 'running')",
+                """
+                UPDATE jobs SET
+                    state = CASE state WHEN 'running' THEN 'cancelled' ELSE ? END,
+                    error = CASE state WHEN 'running' THEN 'the run broke off' ELSE 'the run did not start it' END
+                WHERE run = ? AND state IN ('waiting', 'running')
+                """,
                 (left, run),
             )
 
     # Recovery
 
     def recover(self) -> tuple[RunRecord, ...]:
-        """Mark the runs whose `wf` is dead as interrupted. Returns those whose leftovers have still to be swept."""
-        for row in self._connection.execute("SELECT id, owner FROM runs WHERE state = 'running'").fetchall():
+        """Mark the runs whose `wf` is dead as interrupted. Returns all whose leftovers have still to be swept."""
+        for row in self._connection.execute(
+            "SELECT id, owner FROM runs WHERE NOT swept AND state = 'running'"
+        ).fetchall():
             if is_dead(Owner(**json.loads(row["owner"]))):
                 self._mark_interrupted(row["id"])
-        rows = self._connection.execute("SELECT * FROM runs WHERE state = 'interrupted' AND NOT swept")
+        rows = self._connection.execute("SELECT * FROM runs WHERE NOT swept AND state != 'running'")
         return tuple(_run(row) for row in rows)
 
     def _mark_interrupted(self, run: int) -> None:
@@ -138,7 +147,7 @@ class History:
             )
 
     def mark_swept(self, runs: Iterable[int]) -> None:
-        """Remember that nothing is left of interrupted runs but their history and logs."""
+        """Remember that nothing is left of these runs but their history and logs."""
         for run in runs:
             for job in self._connection.execute("SELECT name FROM jobs WHERE run = ?", (run,)).fetchall():
                 self._layout.job(run, job["name"]).clean()
@@ -228,10 +237,6 @@ def _insert(db: Connection, table: str, values: Mapping[str, object]) -> int:
     names, places = ", ".join(values), ", ".join("?" for _ in values)
     cursor = db.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(values.values()))  # noqa: S608
     return cursor.lastrowid or 0
-
-
-def _from_root(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def _json(value: object) -> str:

@@ -83,14 +83,13 @@ class Layout:
         self.temporary = self.folder / "tmp"
 
     def create(self) -> None:
-        """Make what is not there yet."""
-        if self.temporary.is_dir():
-            return
-        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache):
+        """Make what is not there, or no longer: all of it may be deleted by hand."""
+        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "README.txt").write_text(_README, encoding="utf-8")
-        (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        self.temporary.mkdir(exist_ok=True)  # the last one: it says that the others are there
+        ignore = self.folder / ".gitignore"
+        if not ignore.exists():
+            (self.folder / "README.txt").write_text(_README, encoding="utf-8")
+            ignore.write_text("*\n", encoding="utf-8")
 
     def run(self, run: int) -> Path:
         """The folder of a run."""
@@ -99,6 +98,11 @@ class Layout:
     def job(self, run: int, job: str) -> JobFolder:
         """The folder of a job in a run."""
         return JobFolder(self.run(run) / "jobs" / _as_file_name(job))
+
+
+def below(path: Path, root: Path) -> Path:
+    """The path from `root`, if it lies there: how it is shown and recorded."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def remove_tree(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Which process a run belongs to, and whether that process still lives."""
 
 import os
-import platform
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,12 @@ class Owner:
 
 def this_process() -> Owner:
     """The owner of what this process does."""
-    return Owner(platform.node(), _boot(), os.getpid(), _start_of(os.getpid()))
+    return Owner(os.uname().nodename, _boot(), os.getpid(), _start_of(os.getpid()))
 
 
 def is_dead(owner: Owner) -> bool:
     """Whether the process has certainly ended. Of another machine's processes nothing is known."""
-    if owner.host != platform.node():
+    if owner.host != os.uname().nodename:
         return False
     return owner.boot != _boot() or owner.start != _start_of(owner.pid)
 

@@ -1,7 +1,6 @@
 """The code of a run: a read-only copy of `steps/`, named by its content, so that edits do not reach a running job."""
 
 import os
-import shutil
 from pathlib import Path
 
 from wf.store.artifacts import read_manifest
@@ -16,6 +15,8 @@ def snapshot_steps(layout: Layout) -> tuple[str, Path]:
     digest = read_manifest(source, keep=_belongs).artifact.digest
     place = layout.code / digest
     if not place.exists():
+        import shutil
+
         copy = layout.temporary / f"code-{digest}-{os.getpid()}"
         remove_tree(copy)  # of an earlier process with the same number
         shutil.copytree(source, copy / STEPS, symlinks=True, ignore=_ignored)

@@ -16,8 +16,8 @@ from wf.backends.base import Backend, Exit, Handle, Launch
 from wf.cache import CacheKey
 from wf.errors import WfError
 from wf.logs import SHORTEST_SECRET, LineSplitter, Masker
-from wf.outputs import Collected, collect, create_output_folders
 from wf.plan import Task
+from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.store.artifacts import Artifacts, read_manifest
 from wf.store.layout import JobFolder, Layout
 from wf.store.records import InputRecord
@@ -32,6 +32,8 @@ class Started:
     handle: Handle
     key: CacheKey
     inputs: tuple[InputRecord, ...]
+    at: float
+    """By the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ Message = Started | Lines | Note | Ended
 class Mailbox:
     """The way from the workers, and from signal handlers, to the runner's thread."""
 
-    _LINES_UNDER_WAY = 64
+    _LINES_UNDER_WAY = 16
 
     def __init__(self) -> None:
         # Signal handlers may put into a SimpleQueue, whatever they interrupted.
@@ -187,7 +189,7 @@ class Worker:
     def _execute(self, launch: Launch, key: CacheKey, inputs: tuple[InputRecord, ...], log: TextIO) -> Exit:
         backend = self._shared.backend
         handle = backend.start(launch)
-        self._shared.mailbox.tell(Started(self._task.id, handle, key, inputs))
+        self._shared.mailbox.tell(Started(self._task.id, handle, key, inputs, time.monotonic()))
         try:
             try:
                 for chunk in backend.logs(handle):

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from wf.backends.base import Backend
 from wf.errors import WfError
 from wf.events import Emit, Event, JobState, RunFinished, RunStarted, RunState
-from wf.interrupts import Interrupts
 from wf.logs import Masker
 from wf.plan import DatasetRef, Plan
-from wf.scheduler import Scheduler
+from wf.runner.interrupts import Interrupts
+from wf.runner.scheduler import Scheduler
+from wf.runner.worker import Code, Mailbox, Shared
 from wf.secrets import Secrets
 from wf.store import Store
+from wf.store.layout import below
 from wf.store.snapshot import snapshot_steps
-from wf.worker import Code, Mailbox, Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,15 @@ def run_plan(
     states: dict[str, JobState] = {task.id: "waiting" for task in plan.tasks}
     state: RunState = "failed"
     error = ""
+    scheduler: Scheduler | None = None
+    left = False
     with Interrupts() as interrupts:
         run = store.history.begin_run(plan, backend.name)
         try:
             report.emit(
                 RunStarted(
                     run=run,
-                    workflow=str(plan.workflow),
+                    workflow=str(below(plan.workflow, plan.root)),
                     backend=backend.name,
                     backend_reason=backend_reason,
                     jobs=tuple(states),
@@ -75,7 +78,7 @@ def run_plan(
                 states = scheduler.states
                 state = scheduler.run()
             finally:
-                backend.teardown()
+                left = _tear_down(backend, report) or (scheduler is not None and scheduler.gave_up)
         except KeyboardInterrupt:
             state, states = "cancelled", dict.fromkeys(states, "cancelled")
         except WfError as problem:
@@ -85,7 +88,7 @@ def run_plan(
             error = f"a bug in wf: {type(bug).__name__}: {bug}"
             raise
         finally:
-            store.history.finish_run(run, state, error)
+            store.history.finish_run(run, state, error, swept=not left)
             report.emit(RunFinished(run=run, state=state, seconds=time.monotonic() - started))
     return RunResult(run, state, states, report.warnings)
 
@@ -112,6 +115,16 @@ def _prepare(
     return Scheduler(plan, datasets=datasets, shared=shared, store=store, emit=emit, jobs=jobs)
 
 
+def _tear_down(backend: Backend, report: "_Report") -> bool:
+    """Whether something may be left: that does not change how the run went, and the next `wf` tries again."""
+    try:
+        backend.teardown()
+    except WfError as problem:
+        report.warnings += (f"something of the run may be left in {backend.name}: {problem}",)
+        return True
+    return False
+
+
 class _Report:
     """Passes events on to a listener that may break: it is then left alone, and the run goes on."""
 
@@ -129,4 +142,4 @@ class _Report:
                 self._emit(event)
             except Exception as error:  # noqa: BLE001 -- whatever a report does wrong, the run is not to blame
                 self._emit = None
-                self.warnings = (f"the report broke and was left out: {type(error).__name__}: {error}",)
+                self.warnings += (f"the report broke and was left out: {type(error).__name__}: {error}",)

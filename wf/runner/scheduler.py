@@ -16,10 +16,10 @@ from wf.backends.base import Handle
 from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState, now
 from wf.logs import without_controls
 from wf.plan import DatasetRef, InputSource, Plan, Task, Text
+from wf.runner.worker import Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
 from wf.store import Store
 from wf.store.history import JobEnd
 from wf.store.records import DatasetVersion
-from wf.worker import Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
 
 GRACE = 5.0
 """Seconds between asking a task to end and killing it."""
@@ -63,6 +63,8 @@ class Scheduler:
         jobs: int,
     ) -> None:
         self.states: dict[str, JobState] = {task.id: "waiting" for task in plan.tasks}
+        self.gave_up = False
+        """Whether a task could not be ended: something of it may be left in the backend."""
         self._plan = plan
         self._datasets = datasets
         self._shared = shared
@@ -153,7 +155,7 @@ class Scheduler:
 
     def _started(self, running: _Running, message: Started) -> None:
         running.handle = message.handle
-        running.started = time.monotonic()
+        running.started = message.at
         self._store.history.start_job(self._shared.run, message.job, message.key, message.inputs)
         self._emit(JobStarted(job=message.job))
         if running.pressure:
@@ -239,6 +241,7 @@ class Scheduler:
             self._emit(JobNote(job=running.task.id, message=self._clean(f"could not be stopped: {error}")))
 
     def _give_up(self, running: _Running) -> None:
+        self.gave_up = True
         state, error = running.ending or ("failed", "")
         seconds = time.monotonic() - running.started if running.handle is not None else 0.0
         self._finish(running.task, JobEnd(state, seconds, error=f"{error}; it did not end when it was killed"))
@@ -254,6 +257,7 @@ class Scheduler:
             try:
                 message = self._shared.mailbox.receive(max(0.0, deadline - time.monotonic()))
             except Empty:
+                self.gave_up = True
                 return
             match message:
                 case Started() if message.job in self._running:
