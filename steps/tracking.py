@@ -121,7 +121,8 @@ class CometTracker(_EndsWithBlock):
         self._experiment = experiment
         self._has_failed = False
         self._attempt(experiment.set_name, name)
-        self._attempt(experiment.add_tags, list(tags))
+        if tags:
+            self._attempt(experiment.add_tags, list(tags))
         where = experiment.url if online and experiment.alive and experiment.url else "offline archive"
         print(f"tracking: {where}", flush=True)
 
@@ -206,7 +207,8 @@ def _comet_answers() -> bool:
 
 
 def _mask_key(record: logging.LogRecord) -> bool:
-    record.msg, record.args = _without_key(record.getMessage()), None
+    record.msg, record.args = _without_key(record.getMessage()), ()
+    record.exc_info = None  # the client's exceptions hold the key
     return True
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,16 +47,31 @@ class Split:
 
 
 def read_split(folder: Path) -> Split:
-    """Read a folder in the format `split`."""
+    """Read a folder in the format `split`.
+
+    Raises:
+        StepError: it is not such a folder, or has nothing to learn from.
+    """
+    require_files(folder, ["dataset.json", *(f"{part}.parquet" for part in PARTS)], made_by="split")
     description = json.loads((folder / "dataset.json").read_text())
+    scale = RatingScale(float(description["rating_min"]), float(description["rating_max"]))
+    if not scale.minimum < scale.maximum:
+        raise StepError(f"ratings from {scale.minimum} to {scale.maximum} leave nothing to predict: check dataset.json")
     frames = {part: pl.read_parquet(folder / f"{part}.parquet", columns=list(RATING_COLUMNS)) for part in PARTS}
     if not len(frames["train"]):
         raise StepError("the split has no training rows: check the split's parameters in the workflow")
     return Split(
         **frames,
-        scale=RatingScale(float(description["rating_min"]), float(description["rating_max"])),
+        scale=scale,
         dataset=str(description.get("name", "ratings")),
     )
+
+
+def require_files(folder: Path, names: Iterable[str], *, made_by: str) -> None:
+    """Refuse a folder that lacks what the step `made_by` writes."""
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise StepError(f"{folder} has no {', '.join(missing)}: it should be the output of the step `{made_by}`")
 
 
 def encode(ratings: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, npt.NDArray[Any]]:

@@ -167,7 +167,8 @@ def _rate(baseline: Baseline, columns: Columns, scale: RatingScale) -> Floats:
 
 
 def _bootstrap(rows: pl.DataFrame, systems: Mapping[str, Floats], seed: int) -> Bootstrap:
-    return Bootstrap(rows["user_id"].to_numpy(), rows["rating"].to_numpy(), systems, seed=seed)
+    users = rows["user_id"].rank("dense").to_numpy()  # numbers group faster than text
+    return Bootstrap(users, rows["rating"].to_numpy(), systems, seed=seed)
 
 
 def _slices(

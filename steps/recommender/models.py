@@ -42,7 +42,7 @@ class RankingModel(tfrs.models.Model):  # type: ignore[misc]
         self.dropout_seed = config.seed
         self.bounded = config.loss == "bce"
         # Starting from the mean spares the first epochs from finding it.
-        share = (mean - scale.minimum) / (scale.maximum - scale.minimum)
+        share = np.clip((mean - scale.minimum) / (scale.maximum - scale.minimum), 0.01, 0.99)
         start = math.log(share / (1 - share)) if self.bounded else mean
         self.output_layer = tf.keras.layers.Dense(1, bias_initializer=tf.keras.initializers.Constant(start))
         self.task = tfrs.tasks.Ranking(
@@ -58,8 +58,9 @@ class RankingModel(tfrs.models.Model):  # type: ignore[misc]
         for number, layer in enumerate(self.hidden):
             activations = layer(activations)
             if training and self.dropout:
-                # The seed follows from the step, so that a resumed training drops the same units.
-                seed = tf.stack([self.dropout_seed + number, tf.cast(self.optimizer.iterations, tf.int32)])
+                # What is dropped follows from the step, so that a resumed training drops the same units.
+                draw = self.optimizer.iterations * len(self.hidden) + number
+                seed = tf.stack([tf.constant(self.dropout_seed, tf.int64), draw])
                 activations = tf.nn.experimental.stateless_dropout(activations, self.dropout, seed=seed)
         output = tf.squeeze(self.output_layer(activations), axis=1)
         if self.bounded:

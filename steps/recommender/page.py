@@ -72,7 +72,7 @@ def _part_table(part: str, result: PartResult) -> str:
         [escape(system), _estimate(quality.rmse), _estimate(quality.mae)] for system, quality in result.systems.items()
     ]
     about = f"{part.capitalize()}: {result.rows:,} ratings of {result.users:,} users"
-    return _table(about, [part, "RMSE", "MAE"], rows, emphasised=MODEL)
+    return _table(about, ["system", "RMSE", "MAE"], rows, emphasised=MODEL)
 
 
 def _slices_section(evaluation: Evaluation) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_recommenders as tfrs
 
 from steps.recommender.config import TrainingConfig
-from steps.recommender.data import RatingScale, Split
+from steps.recommender.data import RatingScale, Split, require_files
 from steps.recommender.history import EpochRecord
 from steps.recommender.models import build_model
 from steps.recommender.training import Training, TrainingData, encode_training_data
@@ -59,7 +59,12 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
 
 
 def load(folder: Path) -> TrainedModel:
-    """Read what `save` wrote."""
+    """Read what `save` wrote.
+
+    Raises:
+        StepError: the folder is not a trained model.
+    """
+    require_files(folder, [DESCRIPTION, VOCABULARY, WEIGHTS, HISTORY], made_by="train")
     description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
     config = TrainingConfig.model_validate(description["parameters"])
     scale = RatingScale(**description["rating_scale"])

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +18,9 @@ from steps.recommender.data import Columns, RatingScale, Split
 from steps.recommender.history import EpochRecord
 from steps.recommender.models import build_model, predict_ratings
 from steps.recommender.vocabulary import Vocabulary
+
+TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
+"""Learns from one batch of columns; returns `loss`, `total_loss` and the model's metrics, each a scalar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,7 @@ def train_and_evaluate(
     model = build_model(
         config, training_data.vocabulary, training_data.scale, mean=float(np.mean(training_data.train["rating"]))
     )
-    # One traced graph serves all batches, although the last one is smaller.
-    step = tf.function(model.train_step, reduce_retracing=True)
+    step = compile_step(model, training_data.train)
     fingerprint = _fingerprint(config, training_data)
     progress = checkpoint.load(state, fingerprint) or _not_started(model, fingerprint)
     if progress.history:
@@ -105,9 +106,16 @@ def train_and_evaluate(
     return Training(model, _records(progress), progress.best_epoch)
 
 
-def train_epoch(
-    model: tfrs.models.Model, step: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]], rows: Columns, size: int
-) -> dict[str, float]:
+def compile_step(model: tfrs.models.Model, columns: Columns) -> TrainStep:
+    """`model.train_step` as one graph for batches of any size, traced before the first epoch's clock starts."""
+    batch = {name: tf.TensorSpec([None], column.dtype) for name, column in columns.items()}
+    step = tf.function(model.train_step, input_signature=[batch])
+    step.get_concrete_function()
+    compiled: TrainStep = step
+    return compiled
+
+
+def train_epoch(model: tfrs.models.Model, step: TrainStep, rows: Columns, size: int) -> dict[str, float]:
     """One pass over `rows` in batches of `size`: the mean `loss` and `total_loss`, and the model's metrics."""
     model.reset_metrics()
     results = [
@@ -128,7 +136,7 @@ def evaluate(model: tfrs.models.Model, columns: Columns) -> float:
 
 
 def _run_epoch(
-    model: tfrs.models.Model, step: Any, training_data: TrainingData, config: TrainingConfig, *, epoch: int
+    model: tfrs.models.Model, step: TrainStep, training_data: TrainingData, config: TrainingConfig, *, epoch: int
 ) -> EpochRecord:
     started = time.perf_counter()
     hide = {"user": config.hide_users, "title": config.hide_titles}

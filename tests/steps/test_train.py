@@ -17,6 +17,7 @@ from tests.steps.synthetic_ratings import write_split
 
 
 def run(inputs: Path, outputs: Path, *flags: str, state: Path | None = None) -> int:
+    """Run the step with a small model; returns its exit code."""
     folders = [f"--inputs-dir={inputs}", f"--outputs-dir={outputs}", f"--state-dir={state or outputs / 'state'}"]
     return main([*SMALL_MODEL, *folders, "--tracking=off", *flags])
 
@@ -28,11 +29,13 @@ def history(outputs: Path) -> list[dict[str, Any]]:
 
 
 def recorded(outputs: Path) -> dict[str, float]:
+    """The job's metrics."""
     metrics: dict[str, float] = json.loads((outputs / ".wf" / "metrics.json").read_text())
     return metrics
 
 
 def weights(outputs: Path) -> list[Any]:
+    """The arrays of a trained model."""
     from steps.recommender import trained_model
 
     arrays: list[Any] = trained_model.load(outputs / "model").model.get_weights()
@@ -90,7 +93,9 @@ def test_an_interrupted_training_continues_as_if_it_had_not_stopped(
     flags = ["--dropout=0.2", "--optimizer=adam", "--learning-rate=0.01"]
     assert run(inputs, tmp_path / "through", *flags) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(EpochRecord, "line", lambda record, epochs: sys.exit(143) if record.epoch == 2 else f"of {epochs}")
+        patch.setattr(
+            EpochRecord, "line", lambda record, epochs: sys.exit(143) if record.epoch == 2 else f"of {epochs}"
+        )
         with pytest.raises(SystemExit):
             run(inputs, tmp_path / "again", *flags)
     capsys.readouterr()

@@ -16,6 +16,7 @@ VOCABULARY = Vocabulary(users=("7", "9"), titles=("Amélie", "Heat, The"))
 
 
 def columns(rows: int) -> dict[str, Any]:
+    """Rows 1, 2, ... whose three columns agree."""
     return {
         "user": np.arange(1, rows + 1, dtype=np.int32),
         "title": np.arange(1, rows + 1, dtype=np.int32),

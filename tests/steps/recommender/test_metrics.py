@@ -7,6 +7,7 @@ from steps.recommender.metrics import Bootstrap, calibration, histogram, rmse
 
 
 def bootstrap(users: list[int], truth: list[float], **predictions: list[float]) -> Bootstrap:
+    """A small bootstrap of systems by name."""
     arrays = {name: np.array(values) for name, values in predictions.items()}
     return Bootstrap(np.array(users), np.array(truth), arrays, seed=1, resamples=400)
 

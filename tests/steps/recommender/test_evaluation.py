@@ -1,0 +1,149 @@
+"""Tests of `steps.recommender.evaluation`, `page` and `charts`: what is said about given predictions."""
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from steps.recommender import charts
+from steps.recommender.data import RatingScale, Split, read_split
+from steps.recommender.evaluation import Evaluation, distribution, judge, verdict
+from steps.recommender.history import EpochRecord
+from steps.recommender.metrics import Estimate, Floats
+from steps.recommender.page import build_page
+from tests.steps.synthetic_ratings import write_split
+
+HISTORY = [EpochRecord(n, 1.0, 1.1, 1.0 / n, 1.1 / n, 0.5, 100.0) for n in (1, 2, 3)]
+
+
+@pytest.fixture(name="split", scope="module")
+def _split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    return read_split(write_split(tmp_path_factory.mktemp("data") / "split"))
+
+
+def judged(split: Split, predict: Callable[[pl.DataFrame], Floats]) -> Evaluation:
+    """The evaluation of what `predict` answers for each part."""
+    return judge(split, {name: predict(part) for name, part in split.parts().items()}, seed=1)
+
+
+def test_an_oracle_is_better(split: Split) -> None:
+    """Who knows every rating beats the baseline with confidence."""
+    evaluation = judged(split, lambda part: part["rating"].to_numpy() * 1.0)
+
+    assert verdict(evaluation).startswith("On test the model (RMSE 0.000 [0.000, 0.000]) is better than the user +")
+    assert evaluation.comparison.difference.high < 0
+
+
+def test_a_constant_is_worse(split: Split) -> None:
+    """Who always says 3 loses to averages."""
+    assert "is worse than the" in verdict(judged(split, lambda part: np.full(len(part), 3.0)))
+
+
+def test_the_best_baseline_again_is_not_better(split: Split) -> None:
+    """A copy of the baseline is told apart from neither winner nor loser."""
+    from steps.recommender.data import encode
+    from steps.recommender.evaluation import fit_baselines
+    from steps.recommender.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.of(split.train)
+    train, validation = encode(split.train, vocabulary), encode(split.validation, vocabulary)
+    bias = fit_baselines(train, validation, vocabulary)["user + title bias"]
+    evaluation = judged(split, lambda part: np.clip(bias.predict(encode(part, vocabulary)), 1, 5))
+
+    assert evaluation.best_baseline == "user + title bias"
+    assert "is not better than the user + title bias" in verdict(evaluation)
+
+
+def test_the_distribution_has_bins_around_the_ratings() -> None:
+    """Whole ratings from 1 to 5 get bins half a rating wide, and nothing falls outside."""
+    found = distribution(np.array([1.0, 2, 3, 4, 5]), np.array([1.0, 3.2, 3.3, 5.0, 4.74]), RatingScale(1, 5))
+
+    assert found.centers == [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]
+    assert found.ratings == [1, 0, 1, 0, 1, 0, 1, 0, 1]
+    assert found.predictions == [1, 0, 0, 0, 1, 1, 0, 1, 1]
+
+
+class _Balance(HTMLParser):
+    """Notes whether every element is closed where it should be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_escapes_what_it_is_given(split: Split) -> None:
+    """A data set may be called anything without becoming markup, and every element is closed."""
+    page = build_page(
+        judged(split, lambda part: np.full(len(part), 3.0)),
+        dataset="<b>&'\"",
+        parameters={"layers": [256, 64], "<i>": "<u>"},
+        history=HISTORY,
+        best_epoch=3,
+        notes=["1 < 2"],
+    )
+    balance = _Balance()
+    balance.feed(page)
+
+    assert balance.open == []
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "<u>" not in page
+    assert "1 &lt; 2" in page
+    assert "256, 64" in page
+
+
+def test_the_page_names_its_method_and_its_pictures(split: Split) -> None:
+    """It says that users are drawn, and every picture has a text for those who cannot see it."""
+    page = build_page(
+        judged(split, lambda part: np.full(len(part), 3.0)), dataset="x", parameters={}, history=HISTORY, best_epoch=1
+    )
+
+    assert "draws whole users" in page
+    assert page.count('role="img" aria-label="') == page.count("<svg") == 4
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.99, 1.16, [0.95, 1.0, 1.05, 1.1, 1.15, 1.2]),
+        (1, 50, [0, 10, 20, 30, 40, 50]),
+        (3, 3, [3, 4]),
+    ],
+)
+def test_ticks_are_round_and_enclose_the_data(low: float, high: float, ticks: list[float]) -> None:
+    """Readers need few numbers that are easy to compare."""
+    assert charts.nice_ticks(low, high) == ticks
+
+
+def test_an_interval_chart_survives_equal_figures() -> None:
+    """A single system without spread still makes a picture."""
+    assert "nan" not in charts.interval_chart("t", [("model", Estimate(1, 1, 1), "model")], axis="RMSE")
+
+
+def test_a_training_of_one_epoch_makes_a_picture() -> None:
+    """One point has no extent, and divides nothing by zero."""
+    line = charts.Line("validation", "model", [(1, 1.0)])
+
+    assert "nan" not in charts.line_chart("t", [line], x_axis="epoch", y_axis="RMSE", mark=(1, 1.0))
+
+
+def test_a_split_with_empty_test_part_is_judged_on_validation(tmp_path: Path) -> None:
+    """What has no rows is left out, and the verdict names the part that it is about."""
+    folder = write_split(tmp_path / "split")
+    pl.read_parquet(folder / "test.parquet").clear().write_parquet(folder / "test.parquet")
+
+    evaluation = judged(read_split(folder), lambda part: np.full(len(part), 3.0))
+
+    assert list(evaluation.parts) == ["train", "validation"]
+    assert verdict(evaluation).startswith("On validation the model")

@@ -1,0 +1,89 @@
+"""Tests of `steps.export`, with a model trained on synthetic ratings."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steps.entry import StepError
+from steps.export import main
+from steps.recommender import saved_model, trained_model
+
+
+@pytest.fixture(name="exported", scope="module")
+def _exported(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    outputs = tmp_path_factory.mktemp("exported")
+    assert main([f"--inputs-dir={inputs}", f"--outputs-dir={outputs}"]) == 0
+    return outputs / "saved_model"
+
+
+def ask(folder: Path, signature: str, **columns: Any) -> Any:
+    """The ratings that a signature answers."""
+    import tensorflow as tf
+
+    answer = tf.saved_model.load(str(folder)).signatures[signature](**{k: tf.constant(v) for k, v in columns.items()})
+    return answer["rating"].numpy()
+
+
+def test_a_fresh_process_answered_as_the_trained_model_does(exported: Path) -> None:
+    """The step itself loads the model with TensorFlow alone and writes down how far answers were off."""
+    smoke = json.loads((exported / "export.json").read_text())["smoke_test"]
+
+    assert smoke["largest_difference"] <= smoke["tolerance"]
+    assert smoke["rows"] == {"one row": 1, "unknown ids": 4, "no rows": 0, "many rows": 10_000}
+
+
+def test_it_answers_the_articles_request(exported: Path) -> None:
+    """User, title and timestamp as a client sends them; unknown ones get an answer within the scale too."""
+    ratings = ask(
+        exported,
+        "serving_default",
+        user_id=["1", "587"],
+        movie_title=["Amélie, Part 1 (2001)", "Devils Advocate, The (1997)"],
+        timestamp=np.array([892870992, 892870992], np.int64),
+    )
+
+    assert ratings.shape == (2,)
+    assert ((ratings >= 1) & (ratings <= 5)).all()
+
+
+def test_the_timestamp_may_be_left_out(inputs: Path, exported: Path) -> None:
+    """The second signature answers like the first, and like the trained model."""
+    trained = trained_model.load(inputs / "model")
+    request = {"user_id": ["3", "nobody"], "movie_title": ["Amélie, Part 2 (2001)"] * 2}
+
+    ratings = ask(exported, "without_timestamp", **request)
+
+    assert ratings == pytest.approx(saved_model.expected_ratings(trained, request), abs=1e-5)
+    assert ratings[0] != ratings[1]
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the missing files and the step that writes them."""
+    (tmp_path / "model").mkdir()
+
+    assert main([f"--inputs-dir={tmp_path}", f"--outputs-dir={tmp_path}"]) == 1
+
+    assert "has no model.json, vocabulary.json" in capsys.readouterr().err
+
+
+def test_an_export_that_answers_wrongly_fails(inputs: Path, exported: Path, tmp_path: Path) -> None:
+    """A SavedModel of other weights does not pass for this one."""
+    trained = trained_model.load(inputs / "model")
+    trained.model.output_layer.bias.assign_sub([0.5])
+
+    with pytest.raises(StepError, match=r"answers one row 0\.\d+ off the trained model's rating"):
+        saved_model.smoke_test(trained, exported)
+
+
+def test_an_export_that_cannot_be_loaded_fails(inputs: Path, exported: Path, tmp_path: Path) -> None:
+    """A damaged SavedModel is found before anyone serves it, with TensorFlow's reason."""
+    broken = shutil.copytree(exported, tmp_path / "broken")
+    (broken / "saved_model.pb").write_bytes(b"")
+    trained = trained_model.load(inputs / "model")
+
+    with pytest.raises(StepError, match="plain TensorFlow cannot use the SavedModel"):
+        saved_model.smoke_test(trained, broken)
