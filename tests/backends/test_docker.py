@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.backends.gate import Gate
 from tests.backends.tasks import Lab, as_lines, make_launch, make_plan, make_task
 from wf.backends.base import Exit
 from wf.backends.docker import DockerBackend
@@ -223,8 +224,9 @@ def test_files_of_root_become_those_of_an_ordinary_user(
         from wf.backends.engine import find_engine
         from wf.settings import Settings
         root = Path({str(tmp_path / "project")!r})
-        lab = Lab(DockerBackend(root, Settings(), find_engine()), root)
-        os.setgroups([os.stat("/var/run/docker.sock").st_gid])
+        engine = find_engine()
+        lab = Lab(DockerBackend(root, Settings(), engine), root)
+        os.setgroups([os.stat(engine.address.removeprefix("unix://")).st_gid])
         os.setgid(1234)
         os.setuid(1234)
         step = make_task("sh", "-c", "id -u; touch /outputs/mine", image={base_image!r})
@@ -298,6 +300,31 @@ def test_a_container_that_is_gone_before_wait_has_not_succeeded(
     client.remove_container(containers_of(client, lab.backend)[0]["Id"], force=True)  # type: ignore[arg-type]
     assert lab.backend.wait(handle) == Exit(125, error="its container is gone: something other than wf removed it")
     lab.backend.destroy(handle)
+
+
+def test_an_engine_that_goes_away_has_not_let_a_task_succeed(
+    lab: Lab, tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch, shell: Callable[..., Task]
+) -> None:
+    """When the engine stops answering in the middle of a task, its end is an error, never a success."""
+    address = find_engine().address
+    if not address.startswith("unix://"):
+        pytest.skip("the engine is not behind a socket of this machine")
+    with Gate(tmp_path / "gate.sock", address.removeprefix("unix://")) as gate:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{gate.path}")
+        backend = DockerBackend(tmp_path, Settings(), find_engine())
+        monkeypatch.undo()
+        behind = Lab(backend, tmp_path)
+        handle, _ = behind.start(shell("echo before; sleep 300"))
+        threading.Timer(0.5, gate.close).start()
+        assert b"".join(backend.logs(handle)) == b"before\n"
+        with pytest.raises(EnvironmentProblem) as caught:
+            backend.wait(handle)
+        assert str(caught.value) == "the engine cannot say how job `job` ended: nothing listens there"
+        backend.stop(handle)
+        with pytest.raises(EnvironmentProblem):
+            backend.destroy(handle)
+    # The engine is back.
+    assert lab.backend.sweep([7]) == 1
 
 
 def test_a_task_that_cannot_start_leaves_nothing(lab: Lab, shell: Callable[..., Task]) -> None:
@@ -392,7 +419,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Less than the least room on a disk that the run fills stops it before it starts."""
     monkeypatch.setattr("wf.backends.preflight.ROOM_TO_START", 1 << 60)
     engine = find_engine()
-    distant = Engine("tcp://elsewhere", engine.version, engine.api, engine.info)
+    distant = Engine({"base_url": "tcp://elsewhere"}, engine.version, engine.api, engine.info)
     with pytest.raises(EnvironmentProblem) as caught:
         DockerBackend(tmp_path, Settings(), distant).prepare(make_plan(tmp_path), print)
     assert str(caught.value).startswith(f"the disk of {tmp_path} is nearly full: ")

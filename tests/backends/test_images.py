@@ -7,10 +7,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
 
+from tests.backends.registry import Registry
 from wf.backends.engine import find_engine
 from wf.backends.images import Images, Wanted
 from wf.backends.recipe import Recipe
@@ -262,18 +262,24 @@ def test_the_ca_bundle_is_packed_only_for_those_who_name_it(tmp_path: Path) -> N
     assert names == {"a": ["Dockerfile"], "b": ["Dockerfile", "ca-certificates.crt"]}
 
 
-def test_pulls_name_one_tag(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name without a tag means `latest`, never every tag of the repository."""
-    asked: list[str] = []
-
-    class Client:
-        def pull(self, ref: str, **_: Any) -> Iterator[dict[str, str]]:
-            asked.append(ref)
-            yield {"status": "Pulling from library"}
-
-    images = Images.__new__(Images)
-    images._client, images._emit = Client(), lambda _: None
-    monkeypatch.setattr(images, "_id_of", lambda _: "sha256:1", raising=False)
-    for ref in ("python", "python:3", "host:5000/python", "python@sha256:abc"):
-        images._pull(ref)
-    assert asked == ["python:latest", "python:3", "host:5000/python:latest", "python@sha256:abc"]
+@pytest.mark.docker
+def test_an_image_is_pulled_from_a_registry(workshop: Workshop) -> None:
+    """An image that the engine lacks is pulled once, telling what comes; no tag means `latest` and nothing else."""
+    if not find_engine().is_local:
+        pytest.skip("the engine runs on another machine, which cannot reach a registry here")
+    with Registry("tiny", ("latest", "old")) as registry:
+        ref = f"{registry.address}/tiny"
+        try:
+            pulled = workshop.ensure(RegistryImage(ref))
+            lines = workshop.lines()
+            assert lines[0] == "latest: Pulling from tiny"
+            assert lines[-1] == f"Status: Downloaded newer image for {ref}:latest"
+            assert workshop.client.images(ref)[0]["RepoTags"] == [f"{ref}:latest"]
+            assert workshop.ensure(RegistryImage(ref)) == pulled
+            assert workshop.lines() == []
+            with pytest.raises(EnvironmentProblem) as caught:
+                workshop.ensure(RegistryImage(f"{ref}:new"))
+            assert str(caught.value).startswith(f"image `{ref}:new` is not in the engine and cannot be pulled: ")
+            assert str(caught.value).endswith("manifest unknown")
+        finally:
+            workshop.client.remove_image(f"{ref}:latest")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from wf.plan import LocalFile, Resources, Task
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def lab(tmp_path: Path) -> Iterator[Lab]:
     """A project that needs no engine."""
-    return Lab(ProcessBackend(tmp_path), tmp_path)
+    lab = Lab(ProcessBackend(tmp_path), tmp_path)
+    yield lab
+    lab.backend.teardown()
 
 
 def python(code: str, **changes: Any) -> Task:
@@ -97,6 +100,7 @@ def test_a_step_sees_a_clean_environment(lab: Lab, tmp_path: Path, monkeypatch: 
     log, _ = Lab(backend, tmp_path).run(
         python("import json, os; print(json.dumps(dict(os.environ)))"), env={"MINE": "given"}
     )
+    backend.teardown()
     env = json.loads(log)
     assert "AWS_SECRET_ACCESS_KEY" not in env
     assert (env["MINE"], env["PATH"], env["HTTPS_PROXY"], env["SSL_CERT_FILE"]) == (

@@ -19,12 +19,18 @@ OLDEST_API = (1, 40)
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An engine that answered: its address, and what it said about itself."""
+    """An engine that answered: where it is, and what it said about itself."""
 
-    address: str
+    endpoint: Mapping[str, Any]
+    """What the SDK needs to connect."""
     version: str
     api: str
     info: Mapping[str, Any]
+
+    @property
+    def address(self) -> str:
+        """As `DOCKER_HOST` would name it."""
+        return str(self.endpoint["base_url"])
 
     @property
     def cpus(self) -> int:
@@ -68,7 +74,7 @@ class Engine:
 
         It costs 0.1 ms, so no two threads share one: the `requests.Session` in it promises nothing about threads.
         """
-        return _client(_endpoint(), self.api)
+        return _client(self.endpoint, self.api)
 
 
 def find_engine(timeout: int = 10) -> Engine:
@@ -85,7 +91,7 @@ def find_engine(timeout: int = 10) -> Engine:
                     f"the Docker engine at {address} is too old: {version['Version']}, API {version['ApiVersion']}",
                     hint="Docker 19.03 (API 1.40) or newer is needed.",
                 )
-            return Engine(address, version["Version"], ".".join(map(str, api)), client.info())
+            return Engine(endpoint, version["Version"], ".".join(map(str, api)), client.info())
         finally:
             client.close()
 

@@ -125,7 +125,7 @@ class Images:
                     reasons.append(str(problem))
             raise EnvironmentProblem(
                 "\n".join(reasons),
-                hint="Where no registry answers, `containers/base/bootstrap` makes `wf/base:bookworm` out of Debian packages.\n"
+                hint="Where no registry answers, `containers/base/bootstrap` makes one out of Debian packages.\n"
                 "WF_BASE_IMAGE names any other image that has Python 3.11.",
             )
         return self._base

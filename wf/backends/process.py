@@ -3,8 +3,9 @@
 A step gets its folders through `WF_INPUTS`, `WF_OUTPUTS`, `WF_STATE` and `WF_CACHE`. Limits are not enforced, which the
 run says, and neither is isolation from the network. Actions that need an image are refused.
 
-Each step leads a process group, so whatever it starts ends with it. One small guardian process per run holds the other
-end of a pipe: when `wf` dies, even by SIGKILL, the pipe closes and the guardian ends the groups that it was told of.
+Each step leads a process group, so whatever it starts ends with it. And one small guardian per run waits for the end
+of a pipe from `wf`: should `wf` die, even by SIGKILL, it kills every process that carries its mark in the environment
+(on Linux, where that can be seen).
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wf.backends.base import Exit, Handle, Launch
@@ -33,15 +34,18 @@ KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PA
 """What a step sees of the environment of `wf` beside the network's settings: more could change its results unseen."""
 
 GUARDIAN = """
-import os, signal, sys
-groups = set()
-for line in sys.stdin:
-    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-for group in groups:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except OSError:
-        pass
+import os, signal, sys, time
+if sys.stdin.read() != "done":
+    mark = b"WF_GUARDIAN=%d\\0" % os.getpid()
+    for _ in range(3):  # a process that was just being started has no mark yet
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/environ", "rb") as environ:
+                    if mark in environ.read():
+                        os.kill(int(name), signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(0.1)
 """
 
 
@@ -61,9 +65,10 @@ class ProcessBackend:
 
     def __init__(self, root: Path, ca_bundle: Path | None = None) -> None:
         self._root = root
-        self._host = read_host_network(os.environ, ca_bundle)
+        # Files of this machine are a step's to use here, so pip's variables need no sifting.
+        pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+        self._host = replace(read_host_network(os.environ, ca_bundle), pip=pip)
         self._guardian: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
         """Refuse what needs Docker; say what this backend does not do, and what the steps may miss."""
@@ -83,6 +88,8 @@ class ProcessBackend:
         if limited:
             names = ", ".join(f"`{name}`" for name in limited)
             emit(Preparing(what="processes", line=f"limits of CPU and memory are not enforced without Docker: {names}"))
+        if self._guardian is None:
+            self._guardian = _start_guardian()
         if missing := missing_packages():
             line = f"steps may fail: {sys.prefix} lacks {', '.join(missing)} (pip install -e '.[steps]')"
             emit(Preparing(what="processes", line=line))
@@ -96,6 +103,7 @@ class ProcessBackend:
 
     def start(self, launch: Launch) -> StepProcess:
         """Start it at the head of a process group of its own."""
+        assert self._guardian is not None, f"start({launch.task.id}): called before prepare"
         assert launch.code is not None, f"start({launch.task.id}): a step without code"
         inputs = launch.scratch / "inputs"
         inputs.mkdir()
@@ -117,8 +125,7 @@ class ProcessBackend:
             )
         except OSError as error:
             raise EnvironmentProblem(f"job `{launch.task.id}` could not start: {error}") from error
-        self._tell_guardian(f"+{process.pid}")
-        reaper = threading.Thread(target=self._reap, args=[process], name=f"reaper of {launch.task.id}", daemon=True)
+        reaper = threading.Thread(target=_reap, args=[process], name=f"reaper of {launch.task.id}", daemon=True)
         reaper.start()
         return StepProcess(launch, process, reaper)
 
@@ -155,46 +162,20 @@ class ProcessBackend:
 
     def teardown(self) -> None:
         """Let the guardian go, which has nothing left to guard."""
-        with self._lock:
-            guardian, self._guardian = self._guardian, None
-        if guardian is not None:
-            guardian.communicate()
+        if self._guardian is not None:
+            self._guardian.communicate("done")
+            self._guardian = None
 
     def sweep(self, runs: Collection[int]) -> int:
         """Nothing: the guardian has ended the processes of a `wf` that died."""
         return 0
 
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait for the step, then end what it left in its group: nothing outlives it, and its log can end."""
-        # Not reaped yet, so its number still belongs to its group.
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        self._tell_guardian(f"-{process.pid}")
-        process.wait()
-
-    def _tell_guardian(self, line: str) -> None:
-        with self._lock:
-            if self._guardian is None:
-                self._guardian = subprocess.Popen(
-                    [sys.executable, "-IS", "-c", GUARDIAN],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                    # Out of the terminal's group: Ctrl-C is for wf, and the guardian outlives it.
-                    start_new_session=True,
-                )
-            assert self._guardian.stdin is not None
-            # Whoever killed the guardian gave up what it is for; the run itself needs it not.
-            with contextlib.suppress(BrokenPipeError):
-                self._guardian.stdin.write(f"{line}\n")
-                self._guardian.stdin.flush()
-
     def _environment(self, launch: Launch, inputs: Path) -> dict[str, str]:
         env = {name: os.environ[name] for name in (*KEPT_VARIABLES, *CA_VARIABLES) if name in os.environ}
         env |= self._host.variables(str(self._host.ca_bundle))
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **launch.env}
+        if self._guardian is not None:
+            env["WF_GUARDIAN"] = str(self._guardian.pid)
         env |= {"PYTHONPATH": str(launch.code), "WF_INPUTS": str(inputs), "WF_OUTPUTS": str(launch.outputs.absolute())}
         if launch.state:
             env["WF_STATE"] = str(launch.state.absolute())
@@ -219,6 +200,28 @@ def missing_packages() -> list[str]:
 def has_gpu() -> bool:
     """Whether this machine has an NVIDIA GPU, or one that its Windows lends it."""
     return Path("/dev/nvidia0").exists() or Path("/dev/dxg").exists()
+
+
+def _start_guardian() -> subprocess.Popen[str]:
+    """See the module's docstring."""
+    return subprocess.Popen(
+        [sys.executable, "-IS", "-c", GUARDIAN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # Out of the terminal's group: Ctrl-C is for wf, and the guardian outlives it.
+        start_new_session=True,
+    )
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a step, then end what it left in its group: nothing outlives it, and its log can end."""
+    # Not forgotten yet, so its number is still that of its group and of no other.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _is_installed(name: str) -> bool:
