@@ -10,7 +10,7 @@ import pytest
 from tests.projects import REPOSITORY
 
 _TEXT = (REPOSITORY / "docs" / "architecture.md").read_text()
-LAYERS = re.findall(r"^\| (\d) \| ([^|]+) \|", _TEXT, flags=re.MULTILINE)
+LAYERS = re.findall(r"^\| (\d+) \| ([^|]+) \|", _TEXT, flags=re.MULTILINE)
 LAYER = {name: int(number) for number, names in LAYERS for name in re.findall(r"`([a-z_.]+)`", names)}
 """Module or package of `wf` -> the number of its layer."""
 SOURCES = sorted(path for top in ("wf", "steps") for path in (REPOSITORY / top).rglob("*.py"))

@@ -345,13 +345,14 @@ def test_cache_folder(project: Project) -> None:
 
 
 def test_outputs_are_stored(project: Project) -> None:
-    """Declared outputs lie in the store after the run, and the job's folder holds only its log."""
+    """Declared outputs lie in the store, a link leads to them, and the job's folder holds only its log."""
     project.run("a", a=job(outputs={"model": "volume"}, leaves={"model": "weights"}, log="hello\n"))
 
     (output,) = project.job("a").outputs
     assert tree(output.path) == {"data": "weights"}
+    assert output.link.resolve() == output.path.resolve()
     assert (output.kind, output.bytes, output.files) == ("folder", 7, 1)
-    assert tree(project.store.layout.run(1)) == {"jobs": "/", "jobs/a": "/", "jobs/a/log": "hello\n"}
+    assert tree(project.store.layout.run(1) / "jobs") == {"a": "/", "a/log": "hello\n"}
 
 
 def test_missing_output(project: Project) -> None:
@@ -447,7 +448,7 @@ def test_log(project: Project) -> None:
     )
 
     lines = ["one", "two ***", "", "last"]
-    assert [event.line for event in project.events if isinstance(event, JobLog)] == lines
+    assert [line for event in project.events if isinstance(event, JobLog) for line in event.lines] == lines
     assert project.job("a").log.read_text() == "\n".join(lines) + "\n"
 
 

@@ -62,10 +62,10 @@ class JobStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLog(Event):
-    """One line of a job's log, without its end, with secrets masked."""
+    """Lines of a job's log that came together, without their ends, with secrets masked."""
 
     job: str
-    line: str
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

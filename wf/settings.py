@@ -2,6 +2,7 @@
 
 [docker]
 base-images = ["python:3.11-slim-bookworm", "wf/base:bookworm"]   # the first that can be had is the base
+base-bootstrap = "containers/base/bootstrap"   # a program that makes the last of them, where none can be had
 build-args = {MIRROR = "https://mirror.example"}                  # for every Dockerfile that declares them
 
 [network]
@@ -28,6 +29,8 @@ class DockerSettings:
     base_images: tuple[str, ...] = ("python:3.11-slim-bookworm", "wf/base:bookworm")
     """In order of preference; one that the engine has already wins over one that must be pulled."""
     build_args: Mapping[str, str] = field(default_factory=dict)
+    base_bootstrap: Path | None = None
+    """A program of the project that makes the last of the base images on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,18 @@ def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settin
         raise InvalidWorkflow([Problem(f"not valid TOML: {message}", Span(path, line, column))]) from None
     reader = _Reader(path, text)
     reader.refuse_unknown(tables, ("docker", "network"), "table")
-    docker = reader.table(tables, "docker", ("base-images", "build-args"))
+    docker = reader.table(tables, "docker", ("base-images", "base-bootstrap", "build-args"))
     network = reader.table(tables, "network", ("ca-bundle",))
     base_images = reader.texts(docker, "base-images")
+    base_bootstrap = reader.file(docker, "base-bootstrap")
     build_args = reader.text_table(docker, "build-args")
     ca_bundle = reader.file(network, "ca-bundle")
     if reader.problems:
         raise InvalidWorkflow(reader.problems)
     if chosen := environ.get("WF_BASE_IMAGE"):
-        base_images = (chosen,)
-    return Settings(docker=DockerSettings(base_images or DockerSettings().base_images, build_args), ca_bundle=ca_bundle)
+        base_images, base_bootstrap = (chosen,), None
+    docker_settings = DockerSettings(base_images or DockerSettings().base_images, build_args, base_bootstrap)
+    return Settings(docker=docker_settings, ca_bundle=ca_bundle)
 
 
 class _Reader:

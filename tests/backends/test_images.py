@@ -222,7 +222,40 @@ def test_no_base_image_at_all(workshop: Workshop) -> None:
         workshop.ensure(workshop.write("wf-test-x", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"))
     starts = [line.split(" cannot be pulled: ")[0] for line in str(caught.value).splitlines()]
     assert starts == [f"image `no.registry.invalid/{name}` is not in the engine and" for name in "ab"]
-    assert "`containers/base/bootstrap`" in caught.value.hint
+    assert caught.value.hint == "WF_BASE_IMAGE names any other image that has Python 3.11."
+
+
+@pytest.mark.docker
+def test_a_base_image_is_made_where_none_can_be_pulled(workshop: Workshop, base_image: str) -> None:
+    """The project's own program is run, its lines are shown, and the last of the base images is there after it."""
+    made = "wf-test-made:latest"
+    program = workshop.root / "bootstrap"
+    program.write_text(f"#!/bin/sh\necho working\ndocker tag {base_image} {made}\n")
+    program.chmod(0o755)
+    workshop.settings = DockerSettings(base_images=("no.registry.invalid/a", made), base_bootstrap=program)
+    try:
+        workshop.ensure(workshop.write("wf-test-x", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"))
+    finally:
+        workshop.client.remove_image(made, force=True)
+    assert [line for line in workshop.lines() if "no.registry" not in line][:2] == [
+        f"so {program} makes `{made}`",
+        "working",
+    ]
+
+
+@pytest.mark.docker
+def test_a_base_image_that_cannot_be_made(workshop: Workshop) -> None:
+    """The error ends with what the program said."""
+    program = workshop.root / "bootstrap"
+    program.write_text("#!/bin/sh\necho this must run as root\nexit 3\n")
+    program.chmod(0o755)
+    workshop.settings = DockerSettings(base_images=("no.registry.invalid/a",), base_bootstrap=program)
+    with pytest.raises(EnvironmentProblem) as caught:
+        workshop.ensure(workshop.write("wf-test-x", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"))
+    assert str(caught.value).splitlines()[1:] == [
+        f"{program} ended with 3 and `no.registry.invalid/a` is not there:",
+        "  | this must run as root",
+    ]
 
 
 def recipe(folder: Path) -> Recipe:

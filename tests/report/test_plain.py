@@ -21,8 +21,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     Preparing(at=AT, what="image train", line="Step 1/5"),
     JobStarted(at=AT, job="Ingest"),
-    JobLog(at=AT, job="Ingest", line="100,000 ratings"),
-    JobLog(at=AT, job="Ingest", line=""),
+    JobLog(at=AT, job="Ingest", lines=("100,000 ratings", "")),
     JobNote(at=AT, job="Ingest", message="dropped /outputs/x: not among the job's `outputs`"),
     JobFinished(at=AT, job="Ingest", state="succeeded", seconds=2.1, exit_code=0),
     JobFinished(at=AT, job="Clean", state="failed", seconds=62, exit_code=1, error="exited with code 1"),
@@ -59,11 +58,12 @@ def test_plain_in_colour() -> None:
     stream = io.StringIO()
     report = PlainReport(stream, Style(colours=True), zone=UTC)
 
-    for event in (EVENTS[3], EVENTS[7]):
+    for event in (EVENTS[3], EVENTS[6]):
         report.emit(event)
 
     assert stream.getvalue() == (
         "\x1b[90m21:30:05\x1b[0m  Ingest \x1b[90m│\x1b[0m 100,000 ratings\n"
+        "\x1b[90m21:30:05\x1b[0m  Ingest \x1b[90m│\x1b[0m\n"
         "\x1b[90m21:30:05\x1b[0m  Clean \x1b[31m✗\x1b[0m failed after 1 min 02 s: exited with code 1\n"
     )
 
@@ -82,5 +82,5 @@ def test_json_lines() -> None:
         "event": "JobLog",
         "at": "2026-11-21T21:30:05.120Z",
         "job": "Ingest",
-        "line": "100,000 ratings",
+        "lines": ["100,000 ratings", ""],
     }

@@ -42,15 +42,17 @@ INGEST = JobRecord(
             bytes=1_300_000,
             files=3,
             path=ROOT / ".wf/artifacts/ab/ab12",
+            link=ROOT / ".wf/runs/12/outputs/Ingest/ratings",
             dataset="ml-100k:abc1234",
         ),
     ),
 )
+REPORT = ROOT / ".wf/runs/12/outputs/Evaluate/report"
 EVALUATE = replace(
     INGEST,
     name="Evaluate",
     seconds=61,
-    outputs=(replace(INGEST.outputs[0], name="report", dataset=None),),
+    outputs=(replace(INGEST.outputs[0], name="report", dataset=None, link=REPORT),),
     metrics={"mae": 0.81, "rmse": 1.0312},
 )
 
@@ -64,8 +66,8 @@ def test_success() -> None:
         "✓ Evaluate  1 min 01 s\n"
         "\n"
         "outputs\n"
-        "  Ingest.ratings   ml-100k:abc1234  1.2 MiB  .wf/artifacts/ab/ab12\n"
-        "  Evaluate.report                   1.2 MiB  .wf/artifacts/ab/ab12\n"
+        "  Ingest.ratings   ml-100k:abc1234  1.2 MiB  .wf/runs/12/outputs/Ingest/ratings\n"
+        "  Evaluate.report                   1.2 MiB  .wf/runs/12/outputs/Evaluate/report\n"
         "\n"
         "metrics\n"
         "  Evaluate.mae   0.81\n"
@@ -73,6 +75,18 @@ def test_success() -> None:
         "\n"
         "next: wf show 12\n"
     )
+
+
+def test_pages_to_open(tmp_path: Path) -> None:
+    """What a job left for a person to read is named at the end."""
+    link = tmp_path / ".wf/runs/12/outputs/Evaluate/report"
+    link.mkdir(parents=True)
+    (link / "report.html").touch()
+    evaluate = replace(EVALUATE, outputs=(replace(EVALUATE.outputs[0], link=link),))
+
+    last = summarise(RUN, (evaluate,), tmp_path, PLAIN).splitlines()[-2:]
+
+    assert last == ["next: wf show 12", "      open .wf/runs/12/outputs/Evaluate/report/report.html"]
 
 
 def test_failure() -> None:

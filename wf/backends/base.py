@@ -2,16 +2,18 @@
 
 The life of a backend in one run:
 
-1. `prepare(plan, emit)`, once, before anything starts. Checks the whole environment (engine, images, GPUs, disk), builds
-   or pulls what is missing and tells its progress in `Preparing` events. Raises `EnvironmentProblem` when the plan cannot
-   run here, naming everything that is missing.
+1. `prepare(plan, emit)`, once, before anything starts. Checks the whole environment (engine, images, GPUs, disk),
+   builds or pulls what is missing and tells its progress in `Preparing` events. Raises `EnvironmentProblem` when the
+   plan cannot run here, naming everything that is missing.
 2. `start(launch)`, once for each task, from any thread. Returns a handle as soon as the process runs.
-3. `logs(handle)`, once, from the thread that started it: the output, standard and error together in the order of writing,
-   in chunks of any size, until the process closes it. Misses no byte.
-4. `wait(handle)`: blocks until the process has ended and says how. A process that cannot be found has *not* succeeded.
-5. `stop(handle, kill)`, from any thread, at any time: asks the process and its children to end (SIGTERM), or ends them at
-   once (`kill`). Returns at once; `wait` then returns.
-6. `destroy(handle)`: removes everything that the task used but its outputs. Safe to call twice, and after a failed wait.
+3. `logs(handle)`, once, from the thread that started it: the output, standard and error together in the order of
+   writing, in chunks of any size, until the process closes it. Misses no byte.
+4. `wait(handle)`: blocks until the process has ended and says how. A process that cannot be found has *not*
+   succeeded. After it the outputs belong to the caller.
+5. `stop(handle, kill)`, from any thread, at any time: asks the process and its children to end (SIGTERM), or ends
+   them at once (`kill`). Returns at once; `wait` then returns.
+6. `destroy(handle)`: removes everything that the task used but its outputs. Safe to call twice, and after a failed
+   wait.
 7. `teardown()`, once, after the last task: removes what `prepare` made for this run only. Safe without `prepare`.
 
 `sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left.

@@ -16,6 +16,7 @@ and copies them in a stage of their own. What a build leaves of such stages is r
 import fcntl
 import os
 import re
+import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -123,12 +124,30 @@ class Images:
                     return self._base
                 except EnvironmentProblem as problem:
                     reasons.append(str(problem))
-            raise EnvironmentProblem(
-                "\n".join(reasons),
-                hint="Where no registry answers, `containers/base/bootstrap` makes one out of Debian packages.\n"
-                "WF_BASE_IMAGE names any other image that has Python 3.11.",
-            )
+            self._base = self._bootstrapped(reasons)
         return self._base
+
+    def _bootstrapped(self, reasons: list[str]) -> tuple[str, str]:
+        """The last of the base images, made on this machine because none can be pulled."""
+        program, ref = self._settings.base_bootstrap, self._settings.base_images[-1]
+        hint = "WF_BASE_IMAGE names any other image that has Python 3.11."
+        if program is None:
+            raise EnvironmentProblem("\n".join(reasons), hint=hint)
+        for line in [*reasons, f"so {program} makes `{ref}`"]:
+            self._emit(Preparing(what="base image", line=line))
+        lines: deque[str] = deque(maxlen=LINES_OF_A_FAILED_BUILD)
+        with subprocess.Popen(
+            [program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                self._emit(Preparing(what="base image", line=line.rstrip()))
+        found = self._id_of(ref)
+        if process.returncode != 0 or found is None:
+            shown = "\n".join(f"  | {line}" for line in lines)
+            message = f"{program} ended with {process.returncode} and `{ref}` is not there:\n{shown}"
+            raise EnvironmentProblem("\n".join([*reasons, message]), hint=hint)
+        return ref, found
 
     def _built(self, image: ProjectImage, gpu: bool, asked_by: tuple[str, ...]) -> tuple[str, str]:
         if image.name in asked_by:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wf.commands.shared import open_history, since
 from wf.report.text import duration, size
+from wf.store.layout import below
 from wf.store.records import JobRecord, RunRecord
 
 
@@ -48,7 +49,7 @@ def _job(job: JobRecord) -> list[str]:
     lines += [f"  read     {given.name} <- {given.source}" for given in job.inputs if given.source]
     for left in job.outputs:
         named = f" = {left.dataset}" if left.dataset else ""
-        lines.append(f"  left     {left.name}{named}  {size(left.bytes)} in {left.files} files")
-        lines.append(f"           {left.path}")
+        files = "1 file" if left.files == 1 else f"{left.files} files"
+        lines.append(f"  left     {left.name}{named}  {size(left.bytes)} in {files}  {below(left.link, Path.cwd())}")
     lines += [f"  metric   {name} = {value:g}" for name, value in job.metrics.items()]
     return lines

@@ -62,7 +62,8 @@ class LiveState:
                 self.preparing = ""
                 self._change(event.job, state="running", started=now)
             case JobLog():
-                self._change(event.job, text=event.line)
+                if spoken := [line for line in event.lines if line.strip()]:
+                    self._change(event.job, text=spoken[-1])
             case JobFinished():
                 self._change(event.job, state=event.state, seconds=event.seconds, text=event.error)
 

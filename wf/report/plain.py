@@ -1,6 +1,6 @@
 """A line for everything that happens: for pipes, files and CI."""
 
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import TextIO
 
 from wf.events import Event, JobFinished, JobLog, JobNote, JobStarted, Preparing, RunStarted
@@ -17,30 +17,27 @@ class PlainReport:
         self._style = style
         self._zone = zone
         self._width = 0
-        self._moment: datetime | None = None
-        self._clock = ""
 
     def emit(self, event: Event) -> None:
         """Write the event's line, if it has one."""
         if isinstance(event, RunStarted):
             self._width = min(_WIDEST_NAME, max(map(len, event.jobs), default=0))
-        if event.at is not self._moment:  # lines that come together have one moment, whose text is made once
-            self._moment = event.at
-            self._clock = self._style.paint(event.at.astimezone(self._zone).strftime("%H:%M:%S"), "bright_black")
-        line = plain_line(event, self._clock, self._width, self._style)
-        if line is not None:
-            self._stream.write(line + "\n")
+        clock = self._style.paint(event.at.astimezone(self._zone).strftime("%H:%M:%S"), "bright_black")
+        text = plain_text(event, clock, self._width, self._style)
+        if text is not None:
+            self._stream.write(text + "\n")
             self._stream.flush()
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def plain_line(event: Event, clock: str, width: int, style: Style) -> str | None:
-    """The line for an event, with job names padded to `width`; the end of the run has none, but a summary."""
+def plain_text(event: Event, clock: str, width: int, style: Style) -> str | None:
+    """The lines for an event, with job names padded to `width`; the end of the run has none, but a summary."""
     match event:
         case JobLog():
-            symbol, rest, colour = "│", event.line, "bright_black"
+            start = f"{clock}  {event.job:{width}} {style.paint('│', 'bright_black')} "
+            return "\n".join((start + line).rstrip() for line in event.lines)
         case RunStarted():
             where = f"{event.backend}: {event.backend_reason}" if event.backend_reason else event.backend
             return f"{clock}  {style.paint(f'run {event.run}', 'bold')} of {event.workflow} in {where}"

@@ -30,7 +30,7 @@ def summarise(
         _outputs(jobs, root),
         _metrics(jobs),
         *(_failure(run, job, ends(job.log), style) for job in jobs if job.state == "failed"),
-        [f"next: wf show {run.id}"],
+        [f"next: wf show {run.id}", *(f"      open {below(page, root)}" for page in _pages(jobs))],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -65,11 +65,16 @@ def _job_lines(jobs: Sequence[JobRecord], style: Style) -> list[str]:
 
 def _outputs(jobs: Sequence[JobRecord], root: Path) -> list[str]:
     rows = [
-        (f"{job.name}.{output.name}", output.dataset or "", size(output.bytes), str(below(output.path, root)))
+        (f"{job.name}.{output.name}", output.dataset or "", size(output.bytes), str(below(output.link, root)))
         for job in jobs
         for output in job.outputs
     ]
     return ["outputs", *columns(rows, "  ")] if rows else []
+
+
+def _pages(jobs: Sequence[JobRecord]) -> list[Path]:
+    """What was made for a person to read."""
+    return [page for job in jobs for output in job.outputs for page in sorted(output.link.glob("*.html"))]
 
 
 def _metrics(jobs: Sequence[JobRecord]) -> list[str]:

@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 from queue import Empty
 
 from wf.backends.base import Handle
-from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState, now
+from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState
 from wf.logs import without_controls
 from wf.plan import DatasetRef, InputSource, Plan, Task, Text
 from wf.runner.worker import Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
@@ -147,9 +147,7 @@ class Scheduler:
             case Started():
                 self._started(running, message)
             case Lines():
-                moment = now()
-                for line in message.lines:
-                    self._emit(JobLog(at=moment, job=message.job, line=line))
+                self._emit(JobLog(job=message.job, lines=tuple(message.lines)))
             case Ended():
                 self._ended(running, message)
 

@@ -12,7 +12,7 @@ from wf.plan import Plan, TaskOutput
 from wf.store import datasets
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
-from wf.store.layout import Layout, below
+from wf.store.layout import Layout, below, link
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_commit
 from wf.store.records import InputRecord, JobRecord, OutputRecord, RunRecord
@@ -80,6 +80,8 @@ class History:
     def finish_job(self, run: int, job: str, end: JobEnd) -> None:
         """Record how a job ended, with everything that it left, at once."""
         finished = as_text(now())
+        for output, artifact in end.outputs:
+            link(self._layout.output(run, job, output.name), self._artifacts.path(artifact.digest))
         with transaction(self._connection) as db:
             db.execute(
                 "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ? "
@@ -205,6 +207,7 @@ class History:
 
     def _output(self, row: Row) -> OutputRecord:
         return OutputRecord(
+            link=self._layout.output(row["run"], row["job"], row["name"]),
             name=row["name"],
             type=row["type"],
             format=row["format"],

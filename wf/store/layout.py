@@ -16,7 +16,7 @@ This folder belongs to `wf`. It holds what this project's runs have left:
 
 wf.db        the history of runs, jobs, artifacts and dataset versions (SQLite)
 artifacts/   outputs of jobs, named by their content: read-only
-runs/        the log of each job
+runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish
 cache/       downloads that runs share
@@ -95,9 +95,19 @@ class Layout:
         """The folder of a run."""
         return self.runs / str(run)
 
+    def output(self, run: int, job: str, output: str) -> Path:
+        """A link to an output of a run, under a name that a person can type."""
+        return self.run(run) / "outputs" / _as_file_name(job) / _as_file_name(output)
+
     def job(self, run: int, job: str) -> JobFolder:
         """The folder of a job in a run."""
         return JobFolder(self.run(run) / "jobs" / _as_file_name(job))
+
+
+def link(place: Path, target: Path) -> None:
+    """Make a link that stays right when the whole project is moved."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(os.path.relpath(target, place.parent))
 
 
 def below(path: Path, root: Path) -> Path:

@@ -42,6 +42,8 @@ class OutputRecord(Record):
     files: int
     path: Path
     """Where it lies in the store."""
+    link: Path
+    """The same under a name that a person can type."""
     dataset: str | None = None
     """`DATASET:VERSION`, where it is one."""
 
