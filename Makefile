@@ -12,8 +12,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 train: $(VENV)/ready-wf ## set everything up and train the recommender: workflows/train-model.yaml
-	@if [ "$$($(WF) doctor --backend)" = docker ]; then containers/base/bootstrap; \
-	else $(MAKE) --no-print-directory $(VENV)/ready-steps; fi
+	@test "$$($(WF) doctor --backend)" = docker || $(MAKE) --no-print-directory $(VENV)/ready-steps
 	@$(WF) run workflows/train-model.yaml
 
 test: check ## set everything up and run all tests

@@ -1,12 +1,18 @@
 """What the documents say is true: their examples run here."""
 
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from steps import STEPS
 from tests.projects import REPOSITORY, compile_text, make_project
-from wf.cli import main
+from wf.cli import COMMANDS, main
+from wf.compile import compile_file
+from wf.picture import svg
 from wf.spec import Job, ResourcesSpec, Workflow
 
 _ERRORS = (REPOSITORY / "docs" / "errors.md").read_text()
@@ -54,3 +60,90 @@ def test_the_syntax_names_every_key() -> None:
     keys = [info.alias or name for model in (Workflow, Job, ResourcesSpec) for name, info in model.model_fields.items()]
 
     assert [key for key in keys if f"`{key}`" not in _SYNTAX] == []
+
+
+_README = (REPOSITORY / "README.md").read_text()
+
+
+def _shell_lines(text: str) -> list[list[str]]:
+    """The commands of a document, each as its words."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("words", _shell_lines(_README), ids=" ".join)
+def test_commands_of_the_readme_are_real(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets of make exist; what only looks is run; what runs a workflow is planned with the same inputs."""
+    if words[0] == "make":
+        assert (
+            subprocess.run(["make", "-n", words[1]], cwd=REPOSITORY, capture_output=True, check=False).returncode == 0
+        )
+        return
+    assert words[0] == ".venv/bin/wf"
+    if words[1] in ("runs", "show", "logs"):
+        return  # tests/commands/test_run.py runs them after a run
+    shutil.copytree(REPOSITORY / "workflows", tmp_path / "workflows")
+    make_project(tmp_path, "jobs: {}")
+    (tmp_path / "my-ratings.csv").touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["plan" if word == "run" else word for word in words[1:]]) in (0, 3)
+
+
+@pytest.mark.docker
+def test_the_workflow_of_the_readme_runs(
+    base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In Docker, with the base image of this machine in place of the one that is named."""
+    (workflow,) = re.findall(r"```yaml\n(.*?)```", _README, flags=re.DOTALL)
+    make_project(tmp_path, workflow.replace("python:3.11-slim-bookworm", base_image))
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["run", "workflow.yaml", "--backend", "docker"]) == 0
+    assert re.search(r"Tell │ It is a [1-6]\n", capsys.readouterr().out)
+
+
+def test_the_error_in_the_readme_is_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the letter."""
+    make_project(tmp_path, "jobs:\n  Train:\n    uses: ./steps/train\n    neds: [Split]\n")
+    monkeypatch.chdir(tmp_path)
+    (shown,) = re.findall(r"```text\n(.*?)```", _README, flags=re.DOTALL)
+
+    main(["validate", "workflow.yaml"])
+
+    assert capsys.readouterr().err.split("\n\n")[0] == shown.strip()
+
+
+@pytest.mark.parametrize("path", [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))], ids=str)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link of a document names a file of the project."""
+    prose = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose)
+
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def test_the_picture_in_the_readme_is_the_workflows() -> None:
+    """docs/train-model.svg is what `wf graph` draws today."""
+    plan, _ = compile_file(REPOSITORY / "workflows" / "train-model.yaml", REPOSITORY)
+
+    assert (REPOSITORY / "docs" / "train-model.svg").read_text() == svg(plan)
+
+
+def test_every_command_is_in_the_readme_or_the_syntax() -> None:
+    """No command stays a secret."""
+    names = [name for group in COMMANDS.values() for name in group]
+
+    assert [name for name in names if f"wf {name}" not in _README + _SYNTAX] == []
+
+
+def test_every_step_and_setting_is_documented() -> None:
+    """containers/README.md names the keys of wf.toml, docs/recommender.md the steps."""
+    containers = (REPOSITORY / "containers" / "README.md").read_text()
+    recommender = (REPOSITORY / "docs" / "recommender.md").read_text()
+
+    assert [key for key in ("base-images", "base-bootstrap", "build-args", "ca-bundle") if key not in containers] == []
+    assert [step for step in STEPS if f"`{step}`" not in recommender] == []

@@ -34,7 +34,7 @@ def test_the_environment_names_the_base_image(tmp_path: Path) -> None:
         ("[dockr]\n", "1:2: unknown table `dockr` (known: docker, network)"),
         (
             '[docker]\nbase-image = "a"\n',
-            "2:1: unknown key in [docker] `base-image` (known: base-images, build-args)",
+            "2:1: unknown key in [docker] `base-image` (known: base-images, base-bootstrap, build-args)",
         ),
         ('[docker]\nbase-images = "a"\n', "2:1: `base-images` is not a list of strings"),
         ("[docker]\nbuild-args = {X = 1}\n", "2:1: `build-args` is not a table of strings"),

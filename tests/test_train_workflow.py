@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,22 @@ def test_everything_that_docker_leaves_belongs_to_the_caller(project: Path) -> N
 
     assert owners == {os.getuid()}
     assert left.stdout == ""
+
+
+@pytest.mark.docker
+def test_the_example_of_the_document_loads_the_model(docker_run: dict[str, Any], project: Path) -> None:
+    """The Python of docs/recommender.md works as it is, where the run has left its outputs."""
+    (example,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/recommender.md").read_text(), flags=re.DOTALL)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", example.replace("runs/1/", f"runs/{docker_run['id']}/")],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ended.stdout.startswith("tf.Tensor(")
 
 
 @pytest.mark.docker
