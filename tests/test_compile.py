@@ -1,5 +1,6 @@
 """Workflow -> Plan: what is merged, resolved and refused. The texts of refusals are tested with docs/errors.md."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -287,3 +288,12 @@ def test_an_empty_workflow_is_refused(tmp_path: Path) -> None:
     """There is nothing to run."""
     with pytest.raises(InvalidWorkflow, match="the workflow has no jobs"):
         compile_file(make_project(tmp_path, "jobs: {}\n"), tmp_path)
+
+
+def test_steps_that_are_loaded_stay_loaded(tmp_path: Path) -> None:
+    """The same steps in another folder, by a link, are not imported again: their classes stay the same."""
+    from steps.entry import StepError
+
+    compile_text(tmp_path, f"jobs: {{{INGEST}}}")
+
+    assert sys.modules["steps.entry"].StepError is StepError

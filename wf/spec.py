@@ -52,7 +52,9 @@ class IOWith(_Part):
     """What an input or output is filled with."""
 
     ref: str | None = Field(None, description="a dataset: `name`, `name:version`, `name:latest`")
-    value: str | None = Field(None, description="the text of a string input")
+    value: Annotated[str | None, WithJsonSchema({"type": ["string", "number", "boolean"]})] = Field(
+        None, description="the text of a string input"
+    )
 
 
 class IOSpec(_Part):

@@ -92,7 +92,7 @@ def _step_modules(root: Path) -> dict[str, str]:
     if not (folder / "__init__.py").exists():
         return {}
     loaded = sys.modules.get("steps")
-    if loaded is not None and Path(loaded.__file__ or "").parent != folder:
+    if loaded is not None and Path(loaded.__file__ or "").resolve().parent != folder.resolve():
         # Another project's steps, loaded earlier by this process: this project's have the same names.
         for name in [name for name in sys.modules if name.split(".")[0] == "steps"]:
             del sys.modules[name]
