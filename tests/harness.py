@@ -28,7 +28,7 @@ from wf.plan import (
     Text,
     UpstreamOutput,
 )
-from wf.runner import RunResult, run_plan
+from wf.runner import Reuse, RunResult, run_plan
 from wf.secrets import Secrets
 from wf.store import Store
 from wf.store.records import JobRecord
@@ -64,6 +64,7 @@ class job:  # noqa: N801 -- a word of the language
     is_step: bool = False
     state: bool = False
     cache: bool = False
+    reuse: bool = False
     network: bool = True
     network_with: tuple[str, ...] = ()
 
@@ -100,6 +101,7 @@ class job:  # noqa: N801 -- a word of the language
             network=self.network,
             network_with=self.network_with,
             cache=self.cache,
+            reuse=self.reuse,
             state=self.state,
         )
 
@@ -154,12 +156,21 @@ class Project:
         self.emit: Emit = lambda event: None
         """Something else that listens."""
 
-    def run(self, graph: str, *, at_once: int = 4, secrets: Mapping[str, str] | None = None, **jobs: job) -> RunResult:
+    def run(
+        self,
+        graph: str,
+        *,
+        at_once: int = 4,
+        secrets: Mapping[str, str] | None = None,
+        reuse: Reuse | None = None,
+        **jobs: job,
+    ) -> RunResult:
         """Run a plan of these jobs."""
         return self.run_plan(
             plan(graph, self.root, **jobs),
             at_once=at_once,
             secrets=secrets,
+            reuse=reuse,
             backend=ScriptedBackend({name: each.does for name, each in jobs.items() if each.does}),
         )
 
@@ -170,6 +181,7 @@ class Project:
         at_once: int = 4,
         secrets: Mapping[str, str] | None = None,
         backend: ScriptedBackend | None = None,
+        reuse: Reuse | None = None,
     ) -> RunResult:
         """Run a plan."""
         self.backend = backend or ScriptedBackend()
@@ -181,6 +193,7 @@ class Project:
             secrets=Secrets([dict(secrets or {}).get]),
             emit=self._tell,
             jobs=at_once,
+            reuse=reuse or Reuse(),
         )
 
     def _tell(self, event: Event) -> None:
@@ -205,6 +218,17 @@ class Project:
             for event in self.events
             if isinstance(event, JobStarted | JobFinished)
         ]
+
+    def decisions(self) -> list[str]:
+        """For each job whether it ran, and why, or from which run its outputs came."""
+        told = []
+        for event in self.events:
+            match event:
+                case JobStarted():
+                    told.append(f"{event.job} ran" + (f": {event.reason}" if event.reason else ""))
+                case JobFinished() if event.cached_from is not None:
+                    told.append(f"{event.job} from {event.cached_from}")
+        return told
 
     def job(self, name: str) -> JobRecord:
         """What the history holds about a job of the last run."""

@@ -16,7 +16,7 @@ KEY = CacheKey(
     secrets=("COMET_API_KEY",),
     inputs={"ratings": "aa"},
     outputs={"model": "volume"},
-    code="cc",
+    code={"steps/train.py": "cc"},
 )
 
 
@@ -25,14 +25,20 @@ def test_equal_keys() -> None:
     same = replace(KEY, parameters={"source": Path("/data"), "learning_rate": 0.1})
 
     assert KEY.digest == same.digest
-    assert explain(KEY, same) == []
+    assert explain(KEY, same.to_json()) == []
 
 
 @pytest.mark.parametrize(
     ("now", "sentences"),
     [
         (replace(KEY, image="sha256:2"), ["the image changed"]),
-        (replace(KEY, code="dd"), ["the code changed"]),
+        (replace(KEY, code={"steps/train.py": "dd"}), ["steps/train.py changed"]),
+        (replace(KEY, code={}), ["steps/train.py is gone"]),
+        (replace(KEY, files={"path": "ee"}), ["the file of with.path is new"]),
+        (
+            replace(KEY, parameters={}, command=("x",)),
+            ["with.learning_rate 0.1 -> (unset)", 'with.source "/data" -> (unset)'],
+        ),
         (replace(KEY, parameters={**KEY.parameters, "learning_rate": 0.05}), ["with.learning_rate 0.1 -> 0.05"]),
         (replace(KEY, parameters={"learning_rate": 0.1}), ['with.source "/data" -> (unset)']),
         (replace(KEY, env={"SEED": "1", "X": "y"}), ['env.X (unset) -> "y"']),
@@ -45,4 +51,4 @@ def test_equal_keys() -> None:
 def test_differences(now: CacheKey, sentences: list[str]) -> None:
     """Each part that changed changes the digest and has its sentence."""
     assert now.digest != KEY.digest
-    assert explain(now, KEY) == sentences
+    assert explain(now, KEY.to_json()) == sentences

@@ -33,7 +33,7 @@ def train(project: Path, backend: str, *settings: str) -> dict[str, Any]:
         shutil.copytree(REPOSITORY, project, ignore=shutil.ignore_patterns(".*", "tests", "docs"))
         (project / ".wf").mkdir()
     wf = [sys.executable, "-m", "wf"]
-    chosen = [word for setting in settings for word in ("--set", setting)]
+    chosen = ["--no-cache", *(word for setting in settings for word in ("--set", setting))]
     ended = subprocess.run(
         [*wf, "run", "workflows/train-model.yaml", "--backend", backend, "--output", "plain", *chosen],
         cwd=project,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SCHEMA = 1
@@ -26,8 +26,10 @@ class CacheKey:
     """Name -> digest of the artifact."""
     outputs: Mapping[str, str]
     """Name -> its type."""
-    code: str | None
-    """Digest of the code that is not in the image."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Files of the code that is not in the image: path -> digest."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Parameter that names a file of this machine -> digest of what lies there."""
 
     def to_json(self) -> dict[str, Any]:
         """The key as plain data."""
@@ -43,20 +45,26 @@ class CacheKey:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, default=str)
 
 
-def explain(now: CacheKey, before: CacheKey) -> list[str]:
-    """What differs, a sentence each; nothing if the keys are the same."""
-    return list(_differences(now.to_json(), before.to_json()))
+def explain(now: CacheKey, before: Mapping[str, Any]) -> list[str]:
+    """What differs from an earlier key, as its JSON; a sentence each, nothing if the keys are the same."""
+    if before.get("schema") != SCHEMA:
+        return ["it ran with another version of wf"]
+    return list(_differences(now.to_json(), before))
 
 
-def _differences(now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
+def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
     for name, value in now.items():
         old = before[name]
-        if value == old:
-            continue
-        if name in {"image", "code"}:
-            yield f"the {name} changed"
+        if value == old or (name == "command" and now["parameters"] != before["parameters"]):
+            continue  # a step's command line says again what its parameters say
+        if name == "image":
+            yield "the image changed"
         elif name == "inputs":
-            yield from _changed_names("input", value, old)
+            yield from _changed_names("input ", value, old)
+        elif name == "code":
+            yield from _changed_names("", value, old)
+        elif name == "files":
+            yield from _changed_names("the file of with.", value, old)
         elif isinstance(value, dict):
             prefix = {"parameters": "with", "outputs": "outputs"}.get(name, name)
             for key in sorted({*value, *old}):
@@ -69,11 +77,11 @@ def _differences(now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
 def _changed_names(kind: str, now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
     for name in sorted({*now, *before}):
         if name not in before:
-            yield f"{kind} {name} is new"
+            yield f"{kind}{name} is new"
         elif name not in now:
-            yield f"{kind} {name} is gone"
+            yield f"{kind}{name} is gone"
         elif now[name] != before[name]:
-            yield f"{kind} {name} changed"
+            yield f"{kind}{name} changed"
 
 
 def _shown(values: dict[str, Any], key: str) -> str:

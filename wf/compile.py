@@ -230,6 +230,8 @@ class _Compiler:
             network=process.network,
             network_with=process.network_with,
             cache=process.cache,
+            # A job without outputs runs for its effect, which nobody can keep.
+            reuse=job.cache and bool(job.outputs),
             state=process.state,
         )
 

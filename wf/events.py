@@ -58,6 +58,8 @@ class JobStarted(Event):
     """A job's process runs."""
 
     job: str
+    reason: str = ""
+    """Why it runs, and an earlier execution does not stand for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ class JobFinished(Event):
     exit_code: int | None = None
     error: str = ""
     """Why it failed, was skipped or cancelled, in a sentence."""
+    cached_from: int | None = None
+    """The run whose outputs stand for this job's, which did not have to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,8 @@ class Task:
     """Variables that give it the network when they are set, where `network` is false."""
     cache: bool = False
     """Whether it gets the project's folder for downloads."""
+    reuse: bool = True
+    """Whether outputs of an earlier execution with the same key may stand for a new one."""
     state: bool = False
     """Whether it gets a folder that outlives a failed attempt of the same task with the same inputs."""
 

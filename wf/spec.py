@@ -121,6 +121,9 @@ class Job(_Part):
     env: dict[str, str] = {}
     resources: ResourcesSpec = ResourcesSpec()
     timeout: float | None = Field(None, gt=0, description="seconds of running time")
+    cache: bool = Field(
+        default=True, description="false: run it even if it has run before with all the same (extension)"
+    )
 
 
 class Workflow(_Part):
@@ -177,7 +180,7 @@ def _only_needs(job: object) -> dict[str, object]:
 
 _KNOWN_KEYS = {
     "workflow": tuple(Workflow.model_fields),
-    "job": ("uses", "with", "needs", "inputs", "outputs", "env", "resources", "timeout"),
+    "job": ("uses", "with", "needs", "inputs", "outputs", "env", "resources", "timeout", "cache"),
 }
 
 _MEANT = {

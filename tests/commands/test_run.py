@@ -140,6 +140,32 @@ def test_a_run_tells_what_happens_and_what_came_out(small: Small) -> None:
     assert (small.folder / ".wf/runs/1/outputs/First/after/word.txt").read_text() == "hello"
 
 
+def test_a_second_run_does_nothing_again(small: Small) -> None:
+    """What has run before with all the same is taken from the store; a change says what it makes run."""
+    small.wf("run", "say.yaml")
+
+    again = small.wf("run", "say.yaml").out
+    changed = small.wf("run", "say.yaml", "--set", "word=hi").out
+    forced = small.wf("run", "say.yaml", "--force", "Second").out
+
+    assert [line[10:] for line in again.splitlines()[1:3]] == [
+        "First  ✓ cached from run 1",
+        "Second ✓ cached from run 1",
+    ]
+    assert "✓ First   cached from run 1\n✓ Second  cached from run 1\n" in again
+    assert '  First  ▶ started: with.word "hello" -> "hi"\n' in changed
+    assert "  Second ▶ started: input before changed\n" in changed
+    assert "  Second ▶ started: forced\n" in forced
+
+
+def test_a_job_that_is_not_there_cannot_be_forced(small: Small) -> None:
+    """With the jobs that are."""
+    ended = small.wf("run", "say.yaml", "--force", "Third")
+
+    assert ended.code == 2
+    assert ended.err == ("error: the workflow has no job `Third` to force\n  it has `First`, `Second`\n\n1 error\n")
+
+
 def test_a_failed_job_shows_the_end_of_its_log_and_where_the_rest_is(small: Small) -> None:
     """Exit code 1; what needs the job is skipped."""
     ended = small.wf("run", "say.yaml", "--set", "word=no")

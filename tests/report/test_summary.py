@@ -31,6 +31,7 @@ INGEST = JobRecord(
     exit_code=0,
     error="",
     log=Path("log"),
+    cached_from=None,
     key=None,
     outputs=(
         OutputRecord(

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from wf.commands.shared import add_workflow, compile_workflow, open_store
-from wf.errors import Interrupted, TaskFailed
+from wf.errors import Interrupted, InvalidWorkflow, Problem, TaskFailed
+from wf.plan import Plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,16 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="live",
         help="what to print: live on a terminal, plain lines elsewhere, or json for programs",
     )
+    parser.add_argument("--no-cache", action="store_true", help="run every job, whatever has run before")
+    parser.add_argument(
+        "--force", action="append", default=[], metavar="JOB", help="run this job in any case; may be repeated"
+    )
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="a file of NAME=value lines")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; how it went is told by the report, and by the exit code."""
     plan = compile_workflow(arguments)
+    _check_names(arguments.force, plan)
 
     from wf.backends.choose import choose
     from wf.report import open_report
-    from wf.runner import run_plan
+    from wf.runner import Reuse, run_plan
     from wf.secrets import load_secrets
     from wf.settings import load_settings
 
@@ -49,6 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
             secrets=load_secrets(store.layout.folder, environ=os.environ, env_file=arguments.secrets),
             emit=emit,
             jobs=arguments.jobs,
+            reuse=Reuse(allowed=not arguments.no_cache, forced=frozenset(arguments.force)),
             backend_reason=reason,
         )
     for warning in result.warnings:
@@ -58,6 +65,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if result.state != "succeeded":
         raise TaskFailed("a job failed")
     return 0
+
+
+def _check_names(forced: list[str], plan: Plan) -> None:
+    names = [task.id for task in plan.tasks]
+    if unknown := [name for name in forced if name not in names]:
+        hint = f"it has {', '.join(f'`{name}`' for name in names)}"
+        raise InvalidWorkflow([Problem(f"the workflow has no job `{name}` to force", hint=hint) for name in unknown])
 
 
 def _count(text: str) -> int:

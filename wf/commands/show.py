@@ -44,6 +44,7 @@ def _run(run: RunRecord) -> list[str]:
 
 def _job(job: JobRecord) -> list[str]:
     took = f" after {duration(job.seconds)}" if job.seconds else ""
+    took = f", cached from run {job.cached_from}" if job.cached_from is not None else took
     lines = ["", f"{job.name}: {job.state}{took}"]
     lines += [f"  error    {job.error}"] if job.error else []
     lines += [f"  read     {given.name} <- {given.source}" for given in job.inputs if given.source]

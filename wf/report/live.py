@@ -21,6 +21,7 @@ from wf.events import (
     RunFinished,
     RunStarted,
 )
+from wf.report.plain import finish_text
 from wf.report.text import COLOURS, SYMBOLS, duration
 
 _UPDATES_PER_SECOND = 8
@@ -60,12 +61,13 @@ class LiveState:
                 self.preparing = f"{event.what}: {event.line}"
             case JobStarted():
                 self.preparing = ""
-                self._change(event.job, state="running", started=now)
+                self._change(event.job, state="running", started=now, text=event.reason)
             case JobLog():
                 if spoken := [line for line in event.lines if line.strip()]:
                     self._change(event.job, text=spoken[-1])
             case JobFinished():
-                self._change(event.job, state=event.state, seconds=event.seconds, text=event.error)
+                text = event.error if event.cached_from is None else finish_text(event)
+                self._change(event.job, state=event.state, seconds=event.seconds, text=text)
 
     def _change(self, job: str, **values: object) -> None:
         self.rows[job] = replace(self.rows[job], **values)  # type: ignore[arg-type]

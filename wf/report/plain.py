@@ -44,7 +44,8 @@ def plain_text(event: Event, clock: str, width: int, style: Style) -> str | None
         case Preparing():
             return f"{clock}  {event.what}: {event.line}"
         case JobStarted():
-            symbol, rest, colour = SYMBOLS["running"], "started", COLOURS["running"]
+            because = f": {event.reason}" if event.reason else ""
+            symbol, rest, colour = SYMBOLS["running"], f"started{because}", COLOURS["running"]
         case JobNote():
             symbol, rest, colour = "!", event.message, "yellow"
         case JobFinished():
@@ -55,7 +56,9 @@ def plain_text(event: Event, clock: str, width: int, style: Style) -> str | None
 
 
 def finish_text(event: JobFinished) -> str:
-    """`succeeded in 2.1 s`, `failed after 0.4 s: exited with code 1`, `skipped: it needs ...`."""
+    """`succeeded in 2.1 s`, `cached from run 3`, `failed after 0.4 s: exited with code 1`, `skipped: it needs ...`."""
+    if event.cached_from is not None:
+        return f"cached from run {event.cached_from}"
     word = "in" if event.state == "succeeded" else "after"
     took = f" {word} {duration(event.seconds)}" if event.seconds else ""
     return f"{event.state}{took}" + (f": {event.error}" if event.error else "")

@@ -56,11 +56,17 @@ def _headline(run: RunRecord, style: Style) -> str:
 
 
 def _job_lines(jobs: Sequence[JobRecord], style: Style) -> list[str]:
-    rows = [(job.name, duration(job.seconds) if job.started else "", job.error) for job in jobs]
+    rows = [(job.name, _took(job), job.error) for job in jobs]
     lines = columns(rows) if rows else []
     return [
         f"{style.paint(SYMBOLS[job.state], COLOURS[job.state])} {line}" for job, line in zip(jobs, lines, strict=True)
     ]
+
+
+def _took(job: JobRecord) -> str:
+    if job.cached_from is not None:
+        return f"cached from run {job.cached_from}"
+    return duration(job.seconds) if job.started else ""
 
 
 def _outputs(jobs: Sequence[JobRecord], root: Path) -> list[str]:

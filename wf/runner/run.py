@@ -15,6 +15,7 @@ from wf.events import Emit, Event, JobState, RunFinished, RunStarted, RunState
 from wf.logs import Masker
 from wf.plan import DatasetRef, Plan
 from wf.runner.interrupts import Interrupts
+from wf.runner.reuse import Reuse
 from wf.runner.scheduler import Scheduler
 from wf.runner.worker import Code, Mailbox, Shared
 from wf.secrets import Secrets
@@ -42,9 +43,10 @@ def run_plan(
     secrets: Secrets,
     emit: Emit,
     jobs: int,
+    reuse: Reuse = Reuse(),  # noqa: B008 - it is frozen
     backend_reason: str = "",
 ) -> RunResult:
-    """Run a plan with at most `jobs` tasks at once.
+    """Run a plan with at most `jobs` tasks at once. What has run before with all the same is taken from the store.
 
     A failed job stops those that need it and nothing else. The first Ctrl-C asks all tasks to end and kills them after
     a grace period, the second kills them at once. Raises `EnvironmentProblem` if the run cannot be prepared; it is
@@ -71,7 +73,7 @@ def run_plan(
             )
             try:
                 with interrupts.raising():
-                    scheduler = _prepare(plan, run, backend, store, secrets, report.emit, jobs)
+                    scheduler = _prepare(plan, run, backend, store, secrets, report.emit, jobs, reuse)
                 interrupts.on_signal = scheduler.interrupt
                 if interrupts.received:
                     scheduler.interrupt()
@@ -94,7 +96,7 @@ def run_plan(
 
 
 def _prepare(
-    plan: Plan, run: int, backend: Backend, store: Store, secrets: Secrets, emit: Emit, jobs: int
+    plan: Plan, run: int, backend: Backend, store: Store, secrets: Secrets, emit: Emit, jobs: int, reuse: Reuse
 ) -> Scheduler:
     """Everything that has to be there before the first task starts. What can fail soonest comes first."""
     values = secrets.resolve(ref for task in plan.tasks for ref in task.secrets.values())
@@ -112,7 +114,7 @@ def _prepare(
         code=code,
         mailbox=Mailbox(),
     )
-    return Scheduler(plan, datasets=datasets, shared=shared, store=store, emit=emit, jobs=jobs)
+    return Scheduler(plan, datasets=datasets, shared=shared, store=store, emit=emit, jobs=jobs, reuse=reuse)
 
 
 def _tear_down(backend: Backend, report: "_Report") -> bool:

@@ -13,13 +13,16 @@ from graphlib import TopologicalSorter
 from queue import Empty
 
 from wf.backends.base import Handle
+from wf.cache import CacheKey
 from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState
 from wf.logs import without_controls
 from wf.plan import DatasetRef, InputSource, Plan, Task, Text
+from wf.runner.reuse import Reuse, make_key, why_it_runs
 from wf.runner.worker import Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
 from wf.store import Store
+from wf.store.artifacts import text_digest
 from wf.store.history import JobEnd
-from wf.store.records import DatasetVersion
+from wf.store.records import DatasetVersion, InputRecord
 
 GRACE = 5.0
 """Seconds between asking a task to end and killing it."""
@@ -38,6 +41,9 @@ class _Running:
 
     task: Task
     worker: Worker
+    key: CacheKey
+    inputs: tuple[InputRecord, ...]
+    reason: str
     handle: Handle | None = None
     """`None` until its process runs."""
     started: float = 0.0
@@ -61,6 +67,7 @@ class Scheduler:
         store: Store,
         emit: Emit,
         jobs: int,
+        reuse: Reuse,
     ) -> None:
         self.states: dict[str, JobState] = {task.id: "waiting" for task in plan.tasks}
         self.gave_up = False
@@ -71,6 +78,7 @@ class Scheduler:
         self._store = store
         self._emit = emit
         self._jobs = jobs
+        self._reuse = reuse
         self._position = {task.id: position for position, task in enumerate(plan.tasks)}
         self._sorter = TopologicalSorter({task.id: task.needs for task in plan.tasks})
         self._ready: list[int] = []
@@ -87,7 +95,8 @@ class Scheduler:
             while self._ready or self._running:
                 while self._ready and len(self._running) < self._jobs:
                     self._start(self._plan.tasks[heapq.heappop(self._ready)])
-                self._wait()
+                if self._running:
+                    self._wait()
         finally:
             if self._running:  # only a bug in wf, or a history that cannot be written, leads here
                 self._kill_all()
@@ -104,8 +113,17 @@ class Scheduler:
             heapq.heappush(self._ready, self._position[job])
 
     def _start(self, task: Task) -> None:
-        worker = Worker(self._shared, task, {each.name: self._input(each.source) for each in task.inputs})
-        self._running[task.id] = _Running(task, worker)
+        inputs = {each.name: self._input(each.source) for each in task.inputs}
+        records = tuple(_record(name, given) for name, given in inputs.items())
+        key = make_key(task, records, self._shared)
+        if self._reuse.may_stand_in(task) and (earlier := self._store.earlier(key)):
+            self._store.history.start_job(self._shared.run, task.id, key, records)
+            outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
+            self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
+            return
+        reason = why_it_runs(task, key, self._store.last_key(self._shared.run, task.id), self._reuse)
+        worker = Worker(self._shared, task, inputs, key)
+        self._running[task.id] = _Running(task, worker, key, records, reason)
         self.states[task.id] = "running"
         worker.start()
 
@@ -154,8 +172,8 @@ class Scheduler:
     def _started(self, running: _Running, message: Started) -> None:
         running.handle = message.handle
         running.started = message.at
-        self._store.history.start_job(self._shared.run, message.job, message.key, message.inputs)
-        self._emit(JobStarted(job=message.job))
+        self._store.history.start_job(self._shared.run, message.job, running.key, running.inputs)
+        self._emit(JobStarted(job=message.job, reason=running.reason))
         if running.pressure:
             self._send_stop(running)  # it was told to end before it ran
         elif running.task.timeout is not None:
@@ -166,14 +184,17 @@ class Scheduler:
         seconds = message.at - running.started if running.handle is not None else 0.0
         exit_code = message.exit.code if message.exit is not None else None
         if message.collected is not None:
-            for output, artifact in message.collected.outputs:
-                self._digests[message.job, output.name] = artifact.digest
             metrics = {self._clean(name): value for name, value in message.collected.metrics.items()}
-            end = JobEnd("succeeded", seconds, exit_code, "", message.collected.outputs, metrics)
+            outputs = message.collected.outputs
+            self._succeed(running.task, JobEnd("succeeded", seconds, exit_code, "", outputs, metrics))
         else:
             state, error = running.ending or ("failed", message.error)
-            end = JobEnd(state, seconds, exit_code, self._clean(error))
-        self._finish(running.task, end)
+            self._finish(running.task, JobEnd(state, seconds, exit_code, self._clean(error)))
+
+    def _succeed(self, task: Task, end: JobEnd) -> None:
+        for output, artifact in end.outputs:
+            self._digests[task.id, output.name] = artifact.digest
+        self._finish(task, end)
 
     def _finish(self, task: Task, end: JobEnd) -> None:
         """A job has come to its end: record it, and let those that need it start, or not."""
@@ -181,7 +202,14 @@ class Scheduler:
         self.states[task.id] = end.state
         self._store.history.finish_job(self._shared.run, task.id, end)
         self._emit(
-            JobFinished(job=task.id, state=end.state, seconds=end.seconds, exit_code=end.exit_code, error=end.error)
+            JobFinished(
+                job=task.id,
+                state=end.state,
+                seconds=end.seconds,
+                exit_code=end.exit_code,
+                error=end.error,
+                cached_from=end.cached_from,
+            )
         )
         if end.state == "succeeded":
             self._sorter.done(task.id)
@@ -266,3 +294,9 @@ class Scheduler:
 
     def _clean(self, text: str) -> str:
         return self._shared.masker.mask(without_controls(text))
+
+
+def _record(name: str, given: StoredInput | str) -> InputRecord:
+    if isinstance(given, str):
+        return InputRecord(name, "", text_digest(given))
+    return InputRecord(name, given.source, given.digest)

@@ -15,12 +15,12 @@ from typing import TextIO
 from wf.backends.base import Backend, Exit, Handle, Launch
 from wf.cache import CacheKey
 from wf.errors import WfError
+from wf.imports import imported_files
 from wf.logs import SHORTEST_SECRET, LineSplitter, Masker
 from wf.plan import Task
 from wf.runner.outputs import Collected, collect, create_output_folders
-from wf.store.artifacts import Artifacts, read_manifest
+from wf.store.artifacts import Artifacts
 from wf.store.layout import JobFolder, Layout
-from wf.store.records import InputRecord
 from wf.store.state import StateFolder
 
 
@@ -30,8 +30,6 @@ class Started:
 
     job: str
     handle: Handle
-    key: CacheKey
-    inputs: tuple[InputRecord, ...]
     at: float
     """By the monotonic clock."""
 
@@ -113,6 +111,10 @@ class Code:
     digest: str
     folder: Path
 
+    def files_of(self, task: Task) -> dict[str, str]:
+        """The files that decide what a step does: path -> digest."""
+        return imported_files(self.folder, f"steps.{task.action.rpartition('/')[2]}")
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -131,12 +133,13 @@ class Shared:
 class Worker:
     """Starts one task, reads its log, waits for it, removes its traces and stores what it has left."""
 
-    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, StoredInput | str]) -> None:
+    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, StoredInput | str], key: CacheKey) -> None:
         self.told_to_end = threading.Event()
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
         self._shared = shared
         self._task = task
         self._inputs = inputs
+        self._key = key
         self._folder: JobFolder = shared.layout.job(shared.run, task.id)
         self._splitter = LineSplitter(shared.masker)
         self._thread = threading.Thread(target=self._work, name=f"job {task.id}", daemon=True)
@@ -169,12 +172,11 @@ class Worker:
             self._note(f"{problem.filename} could not be removed: {problem.strerror}")
 
     def _carry_out(self, log: TextIO) -> tuple[Exit, Collected | None, str]:
-        inputs, records = self._place_inputs()
-        key = self._key(records)
-        state = self._acquire_state(key)
+        inputs = self._place_inputs()
+        state = self._acquire_state()
         succeeded = False
         try:
-            exit_ = self._execute(self._launch(inputs, state), key, records, log)
+            exit_ = self._execute(self._launch(inputs, state), log)
             if self.told_to_end.is_set() or (error := why_failed(exit_, self._task)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
             collected = collect(self._task, self._folder.outputs, self._shared.artifacts)
@@ -186,10 +188,10 @@ class Worker:
             if state is not None:
                 state.release(keep=not succeeded)
 
-    def _execute(self, launch: Launch, key: CacheKey, inputs: tuple[InputRecord, ...], log: TextIO) -> Exit:
+    def _execute(self, launch: Launch, log: TextIO) -> Exit:
         backend = self._shared.backend
         handle = backend.start(launch)
-        self._shared.mailbox.tell(Started(self._task.id, handle, key, inputs, time.monotonic()))
+        self._shared.mailbox.tell(Started(self._task.id, handle, time.monotonic()))
         try:
             try:
                 for chunk in backend.logs(handle):
@@ -212,38 +214,21 @@ class Worker:
     def _note(self, message: str) -> None:
         self._shared.mailbox.tell(Note(self._task.id, message))
 
-    def _place_inputs(self) -> tuple[dict[str, Path], tuple[InputRecord, ...]]:
-        paths, records = {}, []
+    def _place_inputs(self) -> dict[str, Path]:
+        paths = {}
         for name, given in self._inputs.items():
             if isinstance(given, str):
                 self._folder.inputs.mkdir(exist_ok=True)
-                path = self._folder.inputs / name
-                path.write_bytes(given.encode())
-                paths[name] = path
-                records.append(InputRecord(name, "", read_manifest(path).artifact.digest))
+                paths[name] = self._folder.inputs / name
+                paths[name].write_bytes(given.encode())
             else:
                 paths[name] = given.path
-                records.append(InputRecord(name, given.source, given.digest))
-        return paths, tuple(records)
+        return paths
 
-    def _key(self, inputs: tuple[InputRecord, ...]) -> CacheKey:
-        task = self._task
-        return CacheKey(
-            image=self._shared.backend.image_digest(task),
-            entrypoint=task.entrypoint,
-            command=task.command,
-            parameters=task.parameters,
-            env=task.env,
-            secrets=tuple(sorted(ref.name for ref in task.secrets.values())),
-            inputs={each.name: each.digest for each in inputs},
-            outputs={output.name: output.type for output in task.outputs},
-            code=self._shared.code.digest if task.is_step and self._shared.code else None,
-        )
-
-    def _acquire_state(self, key: CacheKey) -> StateFolder | None:
+    def _acquire_state(self) -> StateFolder | None:
         if not self._task.state:
             return None
-        state = StateFolder.acquire(self._shared.layout, key.digest)
+        state = StateFolder.acquire(self._shared.layout, self._key.digest)
         if state is None:
             self._note("the same job runs elsewhere and holds its checkpoints: this one starts from the beginning")
         return state

@@ -1,7 +1,9 @@
 """What a project keeps under `.wf/`: history, artifacts, dataset versions, logs, checkpoints."""
 
 from pathlib import Path
+from typing import Any
 
+from wf.cache import CacheKey
 from wf.errors import EnvironmentProblem
 from wf.store import datasets
 from wf.store.artifacts import Artifacts
@@ -9,6 +11,7 @@ from wf.store.database import Connection, connect
 from wf.store.history import History
 from wf.store.layout import Layout
 from wf.store.records import DatasetVersion
+from wf.store.reuse import Earlier, find_earlier, last_key
 
 __all__ = ["Store"]
 
@@ -44,6 +47,14 @@ class Store:
                 hint="Run the workflow that writes it again.",
             )
         return version
+
+    def earlier(self, key: CacheKey) -> Earlier | None:
+        """An execution with the same key that can stand for a new one."""
+        return find_earlier(self._connection, self.artifacts, key)
+
+    def last_key(self, run: int, job: str) -> dict[str, Any] | None:
+        """With which key, as JSON, the job last ran before this run."""
+        return last_key(self._connection, run, job)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -63,10 +63,32 @@ class Artifacts:
         """Where the artifact lies, if it is there."""
         return self._layout.artifacts / digest[:2] / digest
 
+    def is_intact(self, digest: str) -> bool:
+        """Whether the artifact is there and holds what it held when it was stored.
+
+        Sizes and times of its files are compared; only where one of them differs is the content hashed again.
+        """
+        path, stamps = self.path(digest), self._stamps(digest)
+        try:
+            seen = _stamp(path)
+            if stamps.is_file() and stamps.read_text() == seen:
+                return True
+            intact = read_manifest(path).artifact.digest == digest
+        except (OSError, UnkeepableFileError):
+            return False
+        if intact:
+            stamps.write_text(seen)
+        return intact
+
+    def _stamps(self, digest: str) -> Path:
+        return self.path(digest).with_suffix(".stamps")
+
     def commit(self, path: Path) -> Artifact:
         """Move a file or folder into the store. Content that is there already is not kept twice."""
         artifact = read_manifest(path, normalise=True, flush=True).artifact
         place = self.path(artifact.digest)
+        if place.exists() and not self.is_intact(artifact.digest):
+            remove_tree(place)
         if not place.exists():
             place.parent.mkdir(exist_ok=True)
             try:
@@ -77,6 +99,7 @@ class Artifacts:
             else:
                 if artifact.kind == "folder":
                     place.chmod(0o555)
+                self._stamps(artifact.digest).write_text(_stamp(place))
                 _flush(place.parent)
         remove_tree(path)
         return artifact
@@ -164,6 +187,26 @@ def _hashed(found: list[_Found], flush: bool) -> list[tuple[str, ...]]:
     entries += [(each.name, "folder") for each in found if each.kind == "folder"]
     entries += [(each.name, "link", str(each.path.readlink())) for each in found if each.kind == "link"]
     return entries
+
+
+def _stamp(path: Path) -> str:
+    """A digest of the names, sizes and times of everything in a file or folder."""
+    lines = []
+    pending = [path]
+    while pending:
+        here = pending.pop()
+        status = here.lstat()
+        lines.append(f"{here.relative_to(path)} {status.st_mode} {status.st_size} {status.st_mtime_ns}")
+        if stat.S_ISDIR(status.st_mode):
+            pending += here.iterdir()
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """The digest that a file with exactly this text has in the store."""
+    content = text.encode()
+    entry = ("", "file", "-", str(len(content)), hashlib.sha256(content).hexdigest())
+    return Manifest("file", (entry,)).artifact.digest
 
 
 def _flush(folder: Path) -> None:

@@ -96,6 +96,11 @@ _MIGRATIONS = (
     );
     CREATE INDEX dataset_versions_by_run ON dataset_versions (run, job);
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN key_digest TEXT;       -- of `key`
+    ALTER TABLE jobs ADD COLUMN cached_from INTEGER;   -- the run whose outputs stand for this job's
+    CREATE INDEX jobs_by_key ON jobs (key_digest) WHERE key_digest IS NOT NULL;
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

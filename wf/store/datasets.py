@@ -24,6 +24,14 @@ def add_version(
     return DatasetVersion(dataset, version, digest, run, job, created)
 
 
+def is_latest(connection: Connection, dataset: str, digest: str) -> bool:
+    """Whether the content is what the dataset's latest version holds."""
+    row = connection.execute(
+        "SELECT digest FROM dataset_versions WHERE dataset = ? ORDER BY id DESC LIMIT 1", (dataset,)
+    ).fetchone()
+    return row is not None and row["digest"] == digest
+
+
 def resolve(connection: Connection, ref: str) -> DatasetVersion:
     """The version that `DATASET`, `DATASET:latest` or `DATASET:VERSION` names at this moment."""
     dataset, _, version = ref.partition(":")

@@ -30,6 +30,8 @@ class JobEnd:
     error: str = ""
     outputs: Sequence[tuple[TaskOutput, Artifact]] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    cached_from: int | None = None
+    """The run whose outputs these are, where the job did not have to run."""
 
 
 class History:
@@ -69,8 +71,8 @@ class History:
         """Record that a job's process runs, and what it was given."""
         with transaction(self._connection) as db:
             db.execute(
-                "UPDATE jobs SET state = 'running', started = ?, key = ? WHERE run = ? AND name = ?",
-                (as_text(now()), json.dumps(key.to_json()), run, job),
+                "UPDATE jobs SET state = 'running', started = ?, key = ?, key_digest = ? WHERE run = ? AND name = ?",
+                (as_text(now()), json.dumps(key.to_json()), key.digest, run, job),
             )
             db.executemany(
                 "INSERT INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
@@ -84,9 +86,9 @@ class History:
             link(self._layout.output(run, job, output.name), self._artifacts.path(artifact.digest))
         with transaction(self._connection) as db:
             db.execute(
-                "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ? "
+                "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ?, cached_from = ? "
                 "WHERE run = ? AND name = ?",
-                (end.state, finished, end.seconds, end.exit_code, end.error, run, job),
+                (end.state, finished, end.seconds, end.exit_code, end.error, end.cached_from, run, job),
             )
             for output, artifact in end.outputs:
                 db.execute(
@@ -97,7 +99,9 @@ class History:
                     "INSERT INTO outputs (run, job, name, type, format, digest) VALUES (?, ?, ?, ?, ?, ?)",
                     (run, job, output.name, output.type, output.format, artifact.digest),
                 )
-                if output.dataset is not None:
+                if output.dataset is not None and not (
+                    end.cached_from and datasets.is_latest(db, output.dataset, artifact.digest)
+                ):
                     datasets.add_version(db, output.dataset, artifact.digest, run, job, output.name, finished)
             db.executemany(
                 "INSERT INTO metrics (run, job, name, value) VALUES (?, ?, ?, ?)",
@@ -196,7 +200,8 @@ class History:
                 seconds=row["seconds"],
                 exit_code=row["exit_code"],
                 error=row["error"],
-                log=self._layout.job(run, row["name"]).log,
+                log=self._layout.job(row["cached_from"] or run, row["name"]).log,
+                cached_from=row["cached_from"],
                 key=json.loads(row["key"]) if row["key"] else None,
                 inputs=tuple(inputs[row["name"]]),
                 outputs=tuple(outputs[row["name"]]),
@@ -224,10 +229,12 @@ _OUTPUTS = """
     SELECT outputs.*, kind, bytes, files, dataset, version
     FROM outputs
     JOIN artifacts USING (digest)
-    LEFT JOIN dataset_versions ON (dataset_versions.run, dataset_versions.job, output) =
-                                  (outputs.run, outputs.job, outputs.name)
+    JOIN jobs ON (jobs.run, jobs.name) = (outputs.run, outputs.job)
+    LEFT JOIN dataset_versions ON (dataset_versions.job, output) = (outputs.job, outputs.name)
+                              AND dataset_versions.run IN (outputs.run, cached_from)
     WHERE outputs.run = ?
-    ORDER BY name
+    GROUP BY outputs.job, outputs.name
+    ORDER BY outputs.name
 """
 
 

@@ -61,6 +61,8 @@ class JobRecord(Record):
     error: str
     log: Path
     """What it printed; not there for a job that never started."""
+    cached_from: int | None
+    """The run whose outputs stand for this job's."""
     key: Mapping[str, Any] | None
     """All that its outputs depend on (see `wf.cache.CacheKey`), once it started."""
     inputs: tuple[InputRecord, ...] = ()
