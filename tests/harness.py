@@ -18,6 +18,7 @@ from wf.plan import (
     DatasetRef,
     InputSource,
     IOType,
+    ModelSpec,
     Plan,
     RegistryImage,
     Resources,
@@ -67,6 +68,8 @@ class job:  # noqa: N801 -- a word of the language
     reuse: bool = False
     network: bool = True
     network_with: tuple[str, ...] = ()
+    model: str | None = None
+    """Registers its input `model` under this name, without the backend."""
 
     def task(self, name: str, needs: tuple[str, ...]) -> Task:
         """The task of that name."""
@@ -83,7 +86,8 @@ class job:  # noqa: N801 -- a word of the language
         return Task(
             id=name,
             action="fake",
-            image=RegistryImage("fake"),
+            image=None if self.model else RegistryImage("fake"),
+            model=ModelSpec(self.model, "Tensorflow") if self.model else None,
             entrypoint=None,
             command=(),
             span=Span(Path("flow.yaml"), 1, 1),

@@ -25,6 +25,10 @@ COMMANDS: Final = {
         "show": "show one run: jobs, outputs, metrics",
         "logs": "print what a job printed",
     },
+    "Data": {
+        "datasets": "list, import, export and tag versioned data",
+        "models": "list and export what workflows registered",
+    },
     "Set up": {
         "steps": "list the project's steps, or explain one",
         "schema": "a JSON schema of workflow files, for editors",

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
 
 from wf.actions import find_action
 from wf.actions.base import Complain, Ports, Process
+from wf.actions.create_model import check_model_ports
 from wf.errors import InvalidWorkflow, Problem
 from wf.graph import find_cycle, in_order
 from wf.plan import (
@@ -25,12 +25,9 @@ from wf.plan import (
     Text,
     UpstreamOutput,
 )
-from wf.references import NAME, JobOutput, WorkflowInput, parse_input, parse_secret
+from wf.references import LATEST, NAME, JobOutput, WorkflowInput, parse_dataset, parse_input, parse_secret
 from wf.source import Document, load, scalar
 from wf.spec import InputSpec, IOSpec, Job, Reading, read_workflow
-
-DATASET_REF: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?(:[A-Za-z0-9._-]+)?"
-"""`name`, `namespace/name`, either with `:version`, `:tag` or `:latest`."""
 
 
 def compile_file(path: Path, root: Path, settings: Mapping[str, str] | None = None) -> tuple[Plan, list[Problem]]:
@@ -210,6 +207,13 @@ class _Compiler:
         env, secrets = self._environment(name, job)
         if process is None:
             return None
+        if process.model:
+            types = {given.name: given.type for given in inputs}
+            check_model_ports(
+                {port: types.get(port) for port in job.inputs},
+                {port: spec.type for port, spec in job.outputs.items()},
+                self._complain(name),
+            )
         return Task(
             id=name,
             action=job.uses or "",
@@ -227,11 +231,12 @@ class _Compiler:
             resources=self._resources(job, process),
             timeout=job.timeout,
             is_step=process.is_step,
+            model=process.model,
             network=process.network,
             network_with=process.network_with,
             cache=process.cache,
-            # A job without outputs runs for its effect, which nobody can keep.
-            reuse=job.cache and bool(job.outputs),
+            # A job without outputs runs for its effect, which nobody can keep, and a model is made anew each time.
+            reuse=job.cache and bool(job.outputs) and process.model is None,
             state=process.state,
         )
 
@@ -306,7 +311,7 @@ class _Compiler:
         return None
 
     def _dataset(self, ref: str, *loc: str | int) -> DatasetRef | None:
-        if re.fullmatch(DATASET_REF, ref):
+        if parse_dataset(ref):
             return DatasetRef(ref)
         hint = "write `name`, `namespace/name`, or either with `:version`"
         self._add(f"`{ref}` cannot name a dataset", *loc, "with", "ref", hint=hint)
@@ -365,8 +370,16 @@ class _Compiler:
             elif writes and spec.type == "string":
                 self._add(f"job `{name}`: `{port}` is a folder: use `volume` or `dataset`", *loc, "type")
             form = writes.formats.get(port) if writes else None
-            outputs.append(TaskOutput(port, spec.type, spec.with_.ref if spec.type == "dataset" else None, form))
+            dataset = self._written_dataset(name, spec.with_.ref, *loc) if spec.type == "dataset" else None
+            outputs.append(TaskOutput(port, spec.type, dataset, form))
         return tuple(outputs)
+
+    def _written_dataset(self, job: str, ref: str | None, *loc: str | int) -> str | None:
+        named = parse_dataset(ref or "")
+        if named and named.version != LATEST:
+            message = f"job `{job}`: `:{named.version}` means nothing here: every success makes a new version"
+            self._add(message, *loc, "with", "ref", is_warning=True)
+        return named.dataset if named else None
 
     def _check_ports(self, job: str, kind: str, verb: str, given: list[str], ports: Ports) -> None:
         section = f"{kind}s"

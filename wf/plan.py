@@ -4,9 +4,9 @@ Everything here is frozen and pure. A plan holds the *names* of secrets, never t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from wf.errors import Span
 
@@ -92,6 +92,19 @@ class SecretRef:
     optional: bool = False
 
 
+ModelType = Literal["Tensorflow", "ONNX", "Custom"]
+MODEL_INPUT: Final = "model"
+"""The input that holds what a task registers as a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model to register."""
+
+    name: str
+    type: ModelType
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a task may use. `None` means no limit of its own."""
@@ -106,12 +119,13 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One job, compiled to one process in one container."""
+    """One job, compiled to one process in one container, or to something that `wf` does itself."""
 
     id: str
     action: str
     """What the workflow wrote after `uses:`."""
-    image: Image
+    image: Image | None
+    """`None` for what needs no process: no backend hears of it."""
     entrypoint: tuple[str, ...] | None
     """What replaces the image's entrypoint; `None` keeps it."""
     command: tuple[str, ...]
@@ -137,6 +151,8 @@ class Task:
     network: bool = True
     network_with: tuple[str, ...] = ()
     """Variables that give it the network when they are set, where `network` is false."""
+    model: ModelSpec | None = None
+    """The model that it registers; it has no image then."""
     cache: bool = False
     """Whether it gets the project's folder for downloads."""
     reuse: bool = True
@@ -156,6 +172,10 @@ class Plan:
     """In an order in which every task follows all that it needs."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """The workflow's inputs with their values, as text."""
+
+    def for_backend(self) -> "Plan":
+        """The plan without the tasks that need no process."""
+        return replace(self, tasks=tuple(task for task in self.tasks if task.image is not None))
 
     def task(self, task_id: str) -> Task:
         """The task of the job `task_id`."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 NAME: Final = r"[A-Za-z0-9_-]+"
+LATEST: Final = "latest"
+_DATASET_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?"
+_VERSION_NAME: Final = r"[A-Za-z0-9._-]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,21 @@ class Secret:
 
     name: str
     optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVersionName:
+    """`NAME` or `NAMESPACE/NAME`, either with `:VERSION`, `:TAG` or `:latest`."""
+
+    dataset: str
+    version: str
+    """`latest` where none is written."""
+
+
+def parse_dataset(text: str) -> DatasetVersionName | None:
+    """What a dataset reference names, or nothing if the text cannot be one."""
+    match = re.fullmatch(rf"({_DATASET_NAME})(?::({_VERSION_NAME}))?", text)
+    return DatasetVersionName(match[1], match[2] or LATEST) if match else None
 
 
 def parse_input(text: str) -> WorkflowInput | JobOutput | None:

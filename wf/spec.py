@@ -113,7 +113,7 @@ class Defaults(_Part):
 class Job(_Part):
     """One action, run in one container."""
 
-    uses: str | None = Field(None, description="`./steps/NAME`, `script@v1` or `container@v1`")
+    uses: str | None = Field(None, description="`./steps/NAME`, `script@v1`, `container@v1` or `create-model@v1`")
     with_: dict[str, Any] = Field({}, alias="with", description="the action's parameters")
     needs: tuple[str, ...] = Field((), description="jobs that must succeed before this one starts")
     inputs: dict[str, InputSpec] = {}

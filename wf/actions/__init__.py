@@ -8,15 +8,17 @@ from typing import Final
 
 from wf.actions.base import CompileAction, Complain
 from wf.actions.container import compile_container
+from wf.actions.create_model import compile_create_model
 from wf.actions.script import compile_script
 from wf.actions.step import compile_step, load_step, step_names
 
 ACTIONS: Final[Mapping[str, CompileAction]] = {
     "container@v1": compile_container,
     "script@v1": compile_script,
+    "create-model@v1": compile_create_model,
 }
 
-_NOT_YET: Final = ("git-checkout@v1", "s3-download@v1", "create-model@v1")
+_NOT_YET: Final = ("git-checkout@v1", "s3-download@v1")
 STEP_PREFIX: Final = "./steps/"
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wf.plan import Image, LocalFile
+from wf.plan import Image, LocalFile, ModelSpec
 
 
 class Complain(Protocol):
@@ -28,7 +28,7 @@ class Ports:
 class Process:
     """What an action makes of its parameters: the part of a task that it decides."""
 
-    image: Image
+    image: Image | None
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...]
     parameters: Mapping[str, object]
@@ -38,6 +38,7 @@ class Process:
     local_files: tuple[LocalFile, ...] = ()
     gpus: int | Literal["auto"] = 0
     is_step: bool = False
+    model: ModelSpec | None = None
     network: bool = True
     network_with: tuple[str, ...] = ()
     cache: bool = False

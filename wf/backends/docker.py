@@ -171,6 +171,7 @@ class DockerBackend:
         return -1 if wanted == "all" else wanted
 
     def _wanted(self, task: Task) -> Wanted:
+        assert task.image is not None, f"job {task.id} has no image: it is not for a backend"
         return Wanted(task.image, gpu=self._gpus(task) != 0)
 
     def _surroundings(self, launch: Launch, engine: Engine) -> Surroundings:

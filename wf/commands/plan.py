@@ -45,7 +45,9 @@ def _details(task: Task) -> list[str]:
     return shown
 
 
-def _image(image: Image) -> str:
+def _image(image: Image | None) -> str | None:
+    if image is None:
+        return None
     return f"built from containers/{image.name}" if isinstance(image, ProjectImage) else image.ref
 
 

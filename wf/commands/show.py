@@ -52,5 +52,6 @@ def _job(job: JobRecord) -> list[str]:
         named = f" = {left.dataset}" if left.dataset else ""
         files = "1 file" if left.files == 1 else f"{left.files} files"
         lines.append(f"  left     {left.name}{named}  {size(left.bytes)} in {files}  {below(left.link, Path.cwd())}")
+    lines += [f"  model    {job.model}"] if job.model else []
     lines += [f"  metric   {name} = {value:g}" for name, value in job.metrics.items()]
     return lines

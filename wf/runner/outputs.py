@@ -10,6 +10,7 @@ from pathlib import Path
 from wf.errors import TaskFailed
 from wf.plan import Task, TaskOutput
 from wf.store.artifacts import Artifact, Artifacts, UnkeepableFileError
+from wf.store.models import NewModel
 
 OWN_FOLDER = ".wf"
 """Where steps leave what is for `wf` itself."""
@@ -24,6 +25,8 @@ class Collected:
     outputs: tuple[tuple[TaskOutput, Artifact], ...]
     metrics: Mapping[str, float]
     notes: tuple[str, ...]
+    model: NewModel | None = None
+    """What it registered."""
 
 
 def create_output_folders(task: Task, folder: Path) -> None:

@@ -29,7 +29,7 @@ class Reuse:
 def make_key(task: Task, inputs: Iterable[InputRecord], shared: Shared) -> CacheKey:
     """Everything that the outputs of the task depend on."""
     return CacheKey(
-        image=shared.backend.image_digest(task),
+        image=shared.backend.image_digest(task) if task.image else "",
         entrypoint=task.entrypoint,
         command=task.command,
         parameters=task.parameters,
@@ -51,7 +51,7 @@ def _digest(path: Path) -> str:
 
 def why_it_runs(task: Task, key: CacheKey, before: Mapping[str, Any] | None, reuse: Reuse) -> str:
     """Why no earlier execution stands for this one, given the key of the last; empty where nobody would ask."""
-    if not task.outputs or before is None:
+    if not task.outputs or task.model or before is None:
         return ""
     if not reuse.allowed:
         return "nothing is reused"

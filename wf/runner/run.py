@@ -101,9 +101,9 @@ def _prepare(
     """Everything that has to be there before the first task starts. What can fail soonest comes first."""
     values = secrets.resolve(ref for task in plan.tasks for ref in task.secrets.values())
     sources = [given.source for task in plan.tasks for given in task.inputs]
-    datasets = {source.ref: store.dataset(source.ref) for source in sources if isinstance(source, DatasetRef)}
+    datasets = store.datasets.find_all(source.ref for source in sources if isinstance(source, DatasetRef))
     code = Code(*snapshot_steps(store.layout)) if any(task.is_step for task in plan.tasks) else None
-    backend.prepare(plan, emit)
+    backend.prepare(plan.for_backend(), emit)
     shared = Shared(
         run=run,
         backend=backend,

@@ -185,8 +185,9 @@ class Scheduler:
         exit_code = message.exit.code if message.exit is not None else None
         if message.collected is not None:
             metrics = {self._clean(name): value for name, value in message.collected.metrics.items()}
-            outputs = message.collected.outputs
-            self._succeed(running.task, JobEnd("succeeded", seconds, exit_code, "", outputs, metrics))
+            left = message.collected
+            end = JobEnd("succeeded", seconds, exit_code, "", left.outputs, metrics, model=left.model)
+            self._succeed(running.task, end)
         else:
             state, error = running.ending or ("failed", message.error)
             self._finish(running.task, JobEnd(state, seconds, exit_code, self._clean(error)))

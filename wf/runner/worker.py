@@ -17,8 +17,9 @@ from wf.cache import CacheKey
 from wf.errors import WfError
 from wf.imports import imported_files
 from wf.logs import SHORTEST_SECRET, LineSplitter, Masker
-from wf.plan import Task
+from wf.plan import MODEL_INPUT, Task
 from wf.runner.outputs import Collected, collect, create_output_folders
+from wf.runner.register import register_model
 from wf.store.artifacts import Artifacts
 from wf.store.layout import JobFolder, Layout
 from wf.store.state import StateFolder
@@ -29,7 +30,8 @@ class Started:
     """The process runs."""
 
     job: str
-    handle: Handle
+    handle: Handle | None
+    """`None` for what `wf` does itself."""
     at: float
     """By the monotonic clock."""
 
@@ -158,6 +160,8 @@ class Worker:
             self._folder.create()
             with self._folder.log.open("w", encoding="utf-8") as log:
                 exit_, collected, error = self._carry_out(log)
+            for note in collected.notes if collected else ():
+                self._note(note)
         except WfError as problem:
             error = " ".join(filter(None, [str(problem), problem.hint]))
         except OSError as problem:
@@ -172,6 +176,8 @@ class Worker:
             self._note(f"{problem.filename} could not be removed: {problem.strerror}")
 
     def _carry_out(self, log: TextIO) -> tuple[Exit, Collected | None, str]:
+        if self._task.model is not None:
+            return Exit(0), self._register_model(log), ""
         inputs = self._place_inputs()
         state = self._acquire_state()
         succeeded = False
@@ -180,13 +186,20 @@ class Worker:
             if self.told_to_end.is_set() or (error := why_failed(exit_, self._task)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
             collected = collect(self._task, self._folder.outputs, self._shared.artifacts)
-            for note in collected.notes:
-                self._note(note)
             succeeded = True
             return exit_, collected, ""
         finally:
             if state is not None:
                 state.release(keep=not succeeded)
+
+    def _register_model(self, log: TextIO) -> Collected:
+        self._shared.mailbox.tell(Started(self._task.id, None, time.monotonic()))
+        given = self._inputs[MODEL_INPUT]
+        assert isinstance(given, StoredInput), "the compiler lets no text be a model"
+        outputs, artifacts = self._folder.outputs, self._shared.artifacts
+        collected, line = register_model(self._task, given.source, given.digest, outputs, artifacts)
+        self._log([self._shared.masker.mask(line)], log)
+        return collected
 
     def _execute(self, launch: Launch, log: TextIO) -> Exit:
         backend = self._shared.backend

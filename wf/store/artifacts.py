@@ -68,7 +68,7 @@ class Artifacts:
 
         Sizes and times of its files are compared; only where one of them differs is the content hashed again.
         """
-        path, stamps = self.path(digest), self._stamps(digest)
+        path, stamps = self.path(digest), self.stamps(digest)
         try:
             seen = _stamp(path)
             if stamps.is_file() and stamps.read_text() == seen:
@@ -80,7 +80,8 @@ class Artifacts:
             stamps.write_text(seen)
         return intact
 
-    def _stamps(self, digest: str) -> Path:
+    def stamps(self, digest: str) -> Path:
+        """What `is_intact` remembers of the artifact."""
         return self.path(digest).with_suffix(".stamps")
 
     def commit(self, path: Path) -> Artifact:
@@ -99,7 +100,7 @@ class Artifacts:
             else:
                 if artifact.kind == "folder":
                     place.chmod(0o555)
-                self._stamps(artifact.digest).write_text(_stamp(place))
+                self.stamps(artifact.digest).write_text(_stamp(place))
                 _flush(place.parent)
         remove_tree(path)
         return artifact

@@ -101,6 +101,48 @@ _MIGRATIONS = (
     ALTER TABLE jobs ADD COLUMN cached_from INTEGER;   -- the run whose outputs stand for this job's
     CREATE INDEX jobs_by_key ON jobs (key_digest) WHERE key_digest IS NOT NULL;
     """,
+    """
+    CREATE TABLE datasets (
+        name        TEXT PRIMARY KEY,            -- NAME or NAMESPACE/NAME
+        id          TEXT NOT NULL UNIQUE,        -- ds and 13 of a-z, 0-9
+        created     TEXT NOT NULL
+    ) WITHOUT ROWID;
+    INSERT INTO datasets (name, id, created)
+        SELECT dataset, 'ds' || substr(lower(hex(randomblob(7))), 1, 13), min(created)
+        FROM dataset_versions GROUP BY dataset;
+
+    ALTER TABLE dataset_versions ADD COLUMN message TEXT NOT NULL DEFAULT '';
+    ALTER TABLE dataset_versions ADD COLUMN origin TEXT NOT NULL DEFAULT '';  -- the path that was imported
+
+    CREATE TABLE dataset_tags (
+        dataset     TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        version     TEXT NOT NULL,
+        PRIMARY KEY (dataset, name),
+        FOREIGN KEY (dataset, version) REFERENCES dataset_versions (dataset, version) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+
+    CREATE TABLE dataset_aliases (
+        alias       TEXT PRIMARY KEY,            -- what workflows write, such as the id in a service that is closed
+        dataset     TEXT NOT NULL REFERENCES datasets (name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+
+    CREATE TABLE models (
+        number      INTEGER PRIMARY KEY,         -- in the order of their making
+        id          TEXT NOT NULL UNIQUE,        -- mo and 12 of a-z, 0-9
+        name        TEXT NOT NULL,
+        type        TEXT NOT NULL,
+        digest      TEXT NOT NULL REFERENCES artifacts (digest),
+        dataset     TEXT,                        -- DATASET:VERSION with that content, where there is one
+        run         INTEGER,                     -- the run and job that made it; they may be forgotten before it is
+        job         TEXT,
+        metadata    TEXT NOT NULL,               -- JSON
+        created     TEXT NOT NULL
+    );
+    CREATE INDEX models_by_digest ON models (digest);
+    CREATE INDEX models_by_run ON models (run, job);
+    CREATE INDEX dataset_versions_by_digest ON dataset_versions (digest);
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

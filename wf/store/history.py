@@ -9,10 +9,11 @@ from wf.cache import CacheKey
 from wf.errors import InvalidWorkflow, Problem
 from wf.events import JobState, RunState, as_text, now
 from wf.plan import Plan, TaskOutput
-from wf.store import datasets
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
+from wf.store.datasets import add_version, is_latest
 from wf.store.layout import Layout, below, link
+from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_commit
 from wf.store.records import InputRecord, JobRecord, OutputRecord, RunRecord
@@ -32,6 +33,7 @@ class JobEnd:
     metrics: Mapping[str, float] = field(default_factory=dict)
     cached_from: int | None = None
     """The run whose outputs these are, where the job did not have to run."""
+    model: NewModel | None = None
 
 
 class History:
@@ -100,9 +102,11 @@ class History:
                     (run, job, output.name, output.type, output.format, artifact.digest),
                 )
                 if output.dataset is not None and not (
-                    end.cached_from and datasets.is_latest(db, output.dataset, artifact.digest)
+                    end.cached_from and is_latest(db, output.dataset, artifact.digest)
                 ):
-                    datasets.add_version(db, output.dataset, artifact.digest, run, job, output.name, finished)
+                    add_version(db, output.dataset, artifact, run=run, job=job, output=output.name)
+            if end.model is not None:
+                add_model(db, end.model, run, job)
             db.executemany(
                 "INSERT INTO metrics (run, job, name, value) VALUES (?, ?, ?, ?)",
                 [(run, job, name, value) for name, value in end.metrics.items()],
@@ -191,6 +195,8 @@ class History:
             outputs[row["job"]].append(self._output(row))
         for row in self._connection.execute("SELECT * FROM metrics WHERE run = ? ORDER BY name", (run,)):
             metrics[row["job"]][row["name"]] = row["value"]
+        registered = self._connection.execute("SELECT job, id FROM models WHERE run = ?", (run,)).fetchall()
+        models = {row["job"]: row["id"] for row in registered}
         return tuple(
             JobRecord(
                 name=row["name"],
@@ -206,6 +212,7 @@ class History:
                 inputs=tuple(inputs[row["name"]]),
                 outputs=tuple(outputs[row["name"]]),
                 metrics=metrics[row["name"]],
+                model=models.get(row["name"]),
             )
             for row in rows
         )

@@ -14,8 +14,8 @@ FOLDER = ".wf"
 _README = """\
 This folder belongs to `wf`. It holds what this project's runs have left:
 
-wf.db        the history of runs, jobs, artifacts and dataset versions (SQLite)
-artifacts/   outputs of jobs, named by their content: read-only
+wf.db        the history of runs and jobs; artifacts, datasets and models (SQLite)
+artifacts/   outputs of jobs and imported datasets, named by their content: read-only
 runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish

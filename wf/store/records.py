@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wf.events import JobState, RunState
-from wf.plan import IOType
+from wf.plan import IOType, ModelType
 
 
 class Record:
@@ -68,6 +68,8 @@ class JobRecord(Record):
     inputs: tuple[InputRecord, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    model: str | None = None
+    """The id of the model that it registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,52 @@ class DatasetVersion(Record):
     dataset: str
     version: str
     digest: str
+    bytes: int
+    files: int
+    created: str
     run: int | None
     job: str | None
-    created: str
+    """What wrote it."""
+    origin: str
+    """The path that it was imported from, else nothing."""
+    message: str
+    tags: tuple[str, ...]
 
     @property
     def ref(self) -> str:
         """How a workflow names exactly this version."""
         return f"{self.dataset}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset(Record):
+    """A name with versions."""
+
+    name: str
+    id: str
+    created: str
+    aliases: tuple[str, ...]
+    versions: tuple[DatasetVersion, ...]
+    """Newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model(Record):
+    """Content of the store that something can serve."""
+
+    id: str
+    name: str
+    type: ModelType
+    dataset: str | None
+    """`DATASET:VERSION`, where its content is one."""
+    digest: str
+    bytes: int
+    files: int
+    created: str
+    run: int | None
+    job: str | None
+    """What registered it."""
+    metadata: Mapping[str, Any]
 
 
 def _plain(value: object) -> object:
