@@ -297,3 +297,14 @@ def test_steps_that_are_loaded_stay_loaded(tmp_path: Path) -> None:
     compile_text(tmp_path, f"jobs: {{{INGEST}}}")
 
     assert sys.modules["steps.entry"].StepError is StepError
+
+
+def test_every_success_makes_a_new_version(tmp_path: Path) -> None:
+    """So `:latest` after the name of a dataset that is written adds nothing."""
+    text = (
+        "jobs: {A: {uses: container@v1, with: {image: x}, outputs: {d: {type: dataset, with: {ref: 'team/d:latest'}}}}}"
+    )
+
+    (output,) = compile_text(tmp_path, text).task("A").outputs
+
+    assert output.dataset == "team/d"

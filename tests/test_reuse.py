@@ -146,15 +146,15 @@ def test_a_dataset_gets_no_version_for_what_it_holds_already(tmp_path: Path) -> 
     two = replace(one, leaves={"data": "2"})
 
     project.run("a", a=one)
-    first = project.store.dataset("numbers").version
+    first = project.store.datasets.find("numbers").version
     project.run("a", a=one)
-    assert project.store.dataset("numbers").version == first
+    assert project.store.datasets.find("numbers").version == first
     assert project.job("a").outputs[0].dataset == f"numbers:{first}"
 
     project.run("a", a=two)
     project.run("a", a=one)
     assert project.decisions() == ["a from 1"]
-    assert tree(project.store.artifacts.path(project.store.dataset("numbers").digest)) == {"data": "1"}
+    assert tree(project.store.artifacts.path(project.store.datasets.find("numbers").digest)) == {"data": "1"}
 
 
 def test_a_local_file_counts_by_its_content(tmp_path: Path) -> None:

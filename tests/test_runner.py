@@ -207,9 +207,7 @@ def test_unknown_dataset(project: Project) -> None:
         project.run("a", a=job(inputs={"x": "dataset ratings"}))
 
     assert str(caught.value) == "there is no dataset `ratings` in this project"
-    assert caught.value.hint == (
-        "Run a workflow first that writes it: a job with the output {type: dataset, with: {ref: ratings}}."
-    )
+    assert caught.value.hint == "Import it: `wf datasets import ratings PATH`."
     assert project.backend.handles == []
 
 
@@ -398,7 +396,7 @@ def test_failed_jobs_leave_nothing(project: Project) -> None:
     assert tree(project.store.layout.artifacts) == {}
     assert tree(project.store.layout.run(1)) == {"jobs": "/", "jobs/a": "/", "jobs/a/log": "oops\n"}
     with pytest.raises(EnvironmentProblem):
-        project.store.dataset("ratings")
+        project.store.datasets.find("ratings")
 
 
 def _record(text: str) -> Callable[[Launch], None]:

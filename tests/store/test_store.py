@@ -40,15 +40,15 @@ def test_parts_may_be_deleted(project: Project) -> None:
     """After its artifacts were deleted by hand, a project runs on; a dataset whose files are gone is named."""
     writer = job(outputs={"x": "ratings"}, leaves={"x": "1"})
     project.run("a", a=writer)
-    ref = project.store.dataset("ratings").ref
+    ref = project.store.datasets.find("ratings").ref
     remove_tree(project.store.layout.artifacts)
     project.store = Store.open(project.root)
 
     with pytest.raises(EnvironmentProblem, match=f"the files of dataset `{ref}` are gone"):
-        project.store.dataset("ratings")
+        project.store.datasets.find("ratings")
     project.run("a", a=writer)
 
-    assert project.store.dataset("ratings").ref != ref
+    assert project.store.datasets.find("ratings").ref != ref
 
 
 def test_newer_store_is_refused(tmp_path: Path) -> None:
@@ -193,11 +193,13 @@ def test_every_output_is_a_version(project: Project) -> None:
         project.run("a", a=job(outputs={"x": "team/ratings"}, leaves={"x": "same"}))
 
     refs = [project.store.history.jobs(run)[0].outputs[0].dataset for run in (1, 2)]
-    versions = [project.store.dataset(ref or "") for ref in refs]
+    versions = [project.store.datasets.find(ref or "") for ref in refs]
 
     assert len(set(refs)) == 2
     assert versions[0].digest == versions[1].digest
-    assert project.store.dataset("team/ratings") == project.store.dataset("team/ratings:latest") == versions[1]
+    assert (
+        project.store.datasets.find("team/ratings") == project.store.datasets.find("team/ratings:latest") == versions[1]
+    )
     assert len(versions[0].version) == 7
     assert (versions[0].run, versions[0].job) == (1, "a")
 
@@ -205,17 +207,17 @@ def test_every_output_is_a_version(project: Project) -> None:
 def test_unknown_version(project: Project) -> None:
     """A version that is not there is an error with those that are; a dataset that is not, with a near name."""
     project.run("a", a=job(outputs={"x": "ratings"}))
-    version = project.store.dataset("ratings").version
+    version = project.store.datasets.find("ratings").version
 
     with pytest.raises(EnvironmentProblem) as no_version:
-        project.store.dataset("ratings:v1")
+        project.store.datasets.find("ratings:v1")
     with pytest.raises(EnvironmentProblem) as no_dataset:
-        project.store.dataset("rating")
+        project.store.datasets.find("rating")
 
     assert str(no_version.value) == "dataset `ratings` has no version `v1`"
     assert no_version.value.hint == f"Its newest versions: {version}."
     assert str(no_dataset.value) == "there is no dataset `rating` in this project"
-    assert no_dataset.value.hint == "Did you mean `ratings`?"
+    assert no_dataset.value.hint == ("Did you mean `ratings`? If not, import it: `wf datasets import rating PATH`.")
 
 
 # Provenance and owners
