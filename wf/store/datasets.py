@@ -78,11 +78,12 @@ class Datasets:
         """Each reference with its version, all of one moment; one error tells of all that cannot be found."""
         found = {}
         problems = []
-        for ref in dict.fromkeys(refs):
-            try:
-                found[ref] = self.find(ref)
-            except EnvironmentProblem as problem:
-                problems.append(problem)
+        with transaction(self._connection):
+            for ref in dict.fromkeys(refs):
+                try:
+                    found[ref] = self.find(ref)
+                except EnvironmentProblem as problem:
+                    problems.append(problem)
         if problems:
             hints = dict.fromkeys(problem.hint for problem in problems)
             raise EnvironmentProblem("\n".join(map(str, problems)), hint="\n".join(hints))
