@@ -16,6 +16,8 @@ class RegistryImage:
     """An image that is had from a registry, or lies in the engine already."""
 
     ref: str
+    stands_for: str = ""
+    """What the workflow asks for, where an alias has put this image in its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Launch:
     env: Mapping[str, str]
     """The whole environment of the task, secrets included: never stored, never printed."""
     inputs: Mapping[str, Path]
-    """What to show, read-only, at `/inputs/NAME`: a folder, or a file for a string."""
+    """What to show at `/inputs/NAME`: a folder, or a file for a string. Nothing here is ever changed: what a task
+    writes there either fails or goes to a copy, as the backend was told to do."""
     outputs: Path
     """The folder that is `/outputs` for the task; declared output folders exist in it."""
     scratch: Path
@@ -47,6 +48,8 @@ class Launch:
     """For a step: a read-only folder that holds `steps/`."""
     state: Path | None = None
     cache: Path | None = None
+    storage: Path | None = None
+    """For other tasks than steps: a writable folder that outlives all runs of the project."""
 
 
 @dataclass(frozen=True, slots=True)

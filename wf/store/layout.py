@@ -20,6 +20,7 @@ runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish
 cache/       downloads that runs share
+storage/     what jobs keep for later runs, at /storage
 
 All of it may be deleted while nothing runs; the history and the datasets are then gone.
 """
@@ -80,11 +81,12 @@ class Layout:
         self.code = self.folder / "code"
         self.state = self.folder / "state"
         self.cache = self.folder / "cache"
+        self.storage = self.folder / "storage"
         self.temporary = self.folder / "tmp"
 
     def create(self) -> None:
         """Make what is not there, or no longer: all of it may be deleted by hand."""
-        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache, self.temporary):
+        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache, self.storage, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
