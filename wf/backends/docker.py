@@ -77,7 +77,7 @@ class DockerBackend:
             if task.resources.memory is not None and task.resources.memory > engine.memory:
                 line = f"job `{task.id}` is allowed more memory than there is: {size_text(engine.memory)}"
                 emit(Preparing(what="engine", line=line))
-        images = Images(engine, self._settings.docker, self._host, emit)
+        images = Images(engine, self._root, self._settings.docker, self._host, emit)
         try:
             self._images = images.ensure(self._wanted(task) for task in plan.tasks)
         finally:
@@ -209,7 +209,8 @@ class DockerBackend:
         return -1 if wanted == "all" else wanted
 
     def _wanted(self, task: Task) -> Wanted:
-        return Wanted(task.image, gpu=self._gpus(task) != 0)
+        account = task.parameters.get("containerRegistry")
+        return Wanted(task.image, gpu=self._gpus(task) != 0, account=account if isinstance(account, str) else "")
 
     def _surroundings(self, launch: Launch, engine: Engine) -> Surroundings:
         return Surroundings(

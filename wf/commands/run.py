@@ -32,6 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="append", default=[], metavar="JOB", help="run this job in any case; may be repeated"
     )
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="a file of NAME=value lines")
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="use an image in place of another; may be repeated, and wins over [images] in wf.toml",
+    )
+    parser.add_argument(
+        "--inputs-mode",
+        choices=("cow", "ro", "shared"),
+        default="cow",
+        help="volumes and datasets that scripts and containers read: cow lets each job change a copy of its own, "
+        "ro lets none, shared lets all jobs of the run change one copy",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -39,13 +53,17 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = compile_workflow(arguments)
     _check_names(arguments.force, plan)
 
+    from wf.aliases import apply_aliases, parse_aliases
     from wf.backends.choose import choose
     from wf.report import open_report
     from wf.runner import Reuse, run_plan
     from wf.secrets import load_secrets
     from wf.settings import load_settings
 
-    backend, reason = choose(arguments.backend, plan.root, load_settings(plan.root))
+    settings = load_settings(plan.root)
+    named = parse_aliases(arguments.image)
+    plan = apply_aliases(plan, {**named, **{old: new for old, new in settings.images.items() if old not in named}})
+    backend, reason = choose(arguments.backend, plan.root, settings, inputs_mode=arguments.inputs_mode)
     store = open_store(plan.root)
     with open_report(arguments.output, store, sys.stdout) as emit:
         result = run_plan(

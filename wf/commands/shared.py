@@ -81,6 +81,33 @@ def _sweep(store: "Store", root: Path, backend_name: str, runs: list[int]) -> No
         print(f"swept up {removed} leftovers of run {numbers}, whose wf was killed", file=sys.stderr)
 
 
+def store_folder(folder: Path) -> Path:
+    """The `.wf` of the project around a folder, made if it is not there."""
+    from wf.store.layout import Layout
+
+    layout = Layout(find_root(folder))
+    layout.create()
+    return layout.folder
+
+
+def ask_secret(prompt: str, *, from_stdin: bool) -> str:
+    """A value that is typed without being shown, or read whole from standard input but for one line end."""
+    if from_stdin:
+        try:
+            value = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise InvalidWorkflow([Problem("what standard input holds is not UTF-8 text")]) from None
+    elif sys.stdin.isatty():
+        from getpass import getpass
+
+        value = getpass(prompt)
+    else:
+        raise InvalidWorkflow([Problem("there is no terminal to ask at", hint="`--help` says how to give it instead")])
+    if not value or "\0" in value:
+        raise InvalidWorkflow([Problem("the value is empty, or no text")])
+    return value
+
+
 def since(run: "RunRecord") -> float:
     """Seconds from a run's start to its end, or to this moment."""
     end = datetime.fromisoformat(run.finished) if run.finished else now()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-FOLDER = ".wf"
+from wf.project import STORE
 
 _README = """\
 This folder belongs to `wf`. It holds what this project's runs have left:
@@ -19,10 +19,13 @@ artifacts/   outputs of jobs, named by their content: read-only
 runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish
+secrets.env, registries.env
+             what `wf secrets` and `wf registry` keep where there is no keyring
 cache/       downloads that runs share
 storage/     what jobs keep for later runs, at /storage
 
-All of it may be deleted while nothing runs; the history and the datasets are then gone.
+All of it may be deleted while nothing runs; the history, the datasets
+and the secrets are then gone.
 """
 
 
@@ -74,7 +77,7 @@ class Layout:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.folder = root / FOLDER
+        self.folder = root / STORE
         self.database = self.folder / "wf.db"
         self.artifacts = self.folder / "artifacts"
         self.runs = self.folder / "runs"

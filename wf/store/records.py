@@ -63,15 +63,15 @@ class JobRecord(Record):
     """What it printed; not there for a job that never started."""
     cached_from: int | None
     """The run whose outputs stand for this job's."""
-    image: str
-    """What it was to run in: an image's name, or `containers/NAME`."""
-    image_stands_for: str
-    """What the workflow asks for, where an alias chose the image; else nothing."""
     key: Mapping[str, Any] | None
     """All that its outputs depend on (see `wf.cache.CacheKey`), once it started."""
     inputs: tuple[InputRecord, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    image: str = ""
+    """What it was to run in: an image's name, or `containers/NAME`."""
+    image_stands_for: str = ""
+    """What the workflow asks for, where an alias chose the image; else nothing."""
 
 
 @dataclass(frozen=True, slots=True)
