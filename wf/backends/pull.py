@@ -25,15 +25,16 @@ def pull(client: Any, ref: str, registries: Registries, preferred: str = "") -> 
     for login in [*registries.for_image(ref, preferred), None]:
         account = {"username": login.username, "password": login.password} if login else None
         try:
-            yield from _pull_as(client, ref, account, preferred)
+            yield from _pull_as(client, ref, account)
             return
         except EnvironmentProblem as failure:
             tried = f" (as `{login.name}`)" if login else ""
-            failures.append(EnvironmentProblem(f"{failure}{tried}", hint=failure.hint))
+            hint = _hint(str(failure), preferred) or failure.hint
+            failures.append(EnvironmentProblem(f"{failure}{tried}", hint=hint))
     raise failures[0]
 
 
-def _pull_as(client: Any, ref: str, account: dict[str, str] | None, name: str) -> Iterator[str]:
+def _pull_as(client: Any, ref: str, account: dict[str, str] | None) -> Iterator[str]:
     # Without a tag the SDK would pull every tag there is.
     named = ref if ":" in ref.rpartition("/")[2] or "@" in ref else f"{ref}:latest"
     failure = f"image `{ref}` is not in the engine and cannot be pulled"
@@ -41,7 +42,7 @@ def _pull_as(client: Any, ref: str, account: dict[str, str] | None, name: str) -
     with reporting(failure):
         for message in client.pull(named, stream=True, decode=True, auth_config=account):
             if error := message.get("error"):
-                raise EnvironmentProblem(f"{failure}: {error}", hint=_hint(error, name))
+                raise EnvironmentProblem(f"{failure}: {error}")
             if line := progress.follow(message, time.monotonic()):
                 yield line
 

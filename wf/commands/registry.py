@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wf.commands.shared import ask_secret, store_folder
 from wf.errors import InvalidWorkflow, Problem
+from wf.project import STORE, find_root
 from wf.registries import DOCKER_HUB, Login, Registries
 from wf.report.text import columns
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Do it."""
-    registries = Registries(store_folder(Path.cwd()))
+    registries = Registries(find_root(Path.cwd()) / STORE)
     if arguments.action == "list":
         rows = [(login.name, login.server, login.username) for login in registries.logins()]
         print("\n".join(columns([("name", "registry", "user"), *rows])) if rows else "no accounts are kept")
@@ -34,6 +35,7 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"`{arguments.name}` is forgotten")
     else:
         password = ask_secret(f"password of {arguments.username}: ", from_stdin=arguments.password_stdin)
-        where = registries.keep(Login(arguments.name, arguments.server, arguments.username, password))
+        login = Login(arguments.name, arguments.server, arguments.username, password)
+        where = Registries(store_folder(Path.cwd())).keep(login)
         print(f"`{arguments.name}` is kept in {where}; it is tried when an image is pulled")
     return 0

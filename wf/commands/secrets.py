@@ -8,6 +8,7 @@ from pathlib import Path
 from wf.commands.shared import ask_secret, store_folder
 from wf.errors import InvalidWorkflow, Problem
 from wf.logs import SHORTEST_SECRET
+from wf.project import STORE, find_root
 from wf.report.text import columns
 from wf.secrets import kept_secrets, secrets_of_variables
 
@@ -27,15 +28,14 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         print("\n".join(_listed()))
         return 0
-    vault = kept_secrets(store_folder(Path.cwd()))
     if arguments.action == "rm":
-        if not vault.forget(arguments.name):
+        if not kept_secrets(find_root(Path.cwd()) / STORE).forget(arguments.name):
             hint = "`wf secrets list` shows which there are"
             raise InvalidWorkflow([Problem(f"this project keeps no secret `{arguments.name}`", hint=hint)])
         print(f"`{arguments.name}` is forgotten")
         return 0
     value = ask_secret(f"value of {arguments.name}: ", from_stdin=arguments.stdin)
-    where = vault.keep(arguments.name, value)
+    where = kept_secrets(store_folder(Path.cwd())).keep(arguments.name, value)
     if len(value) < SHORTEST_SECRET:
         warning = f"has less than {SHORTEST_SECRET} characters: logs of jobs that print it show it"
         print(f"warning: `{arguments.name}` {warning}", file=sys.stderr)
@@ -46,6 +46,6 @@ def execute(arguments: argparse.Namespace) -> int:
 def _listed() -> list[str]:
     found = {name: f"variable {variable}" for name, variable in secrets_of_variables(os.environ).items()}
     found |= {
-        name: where for name, where in kept_secrets(store_folder(Path.cwd())).names().items() if name not in found
+        name: where for name, where in kept_secrets(find_root(Path.cwd()) / STORE).names().items() if name not in found
     }
     return columns([("name", "from"), *sorted(found.items())]) if found else ["no secrets are set"]
