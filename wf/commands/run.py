@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from wf.commands.shared import add_workflow, compile_workflow, open_store
+from wf.commands.shared import add_images, add_workflow, compile_workflow, open_store, with_images
 from wf.errors import Interrupted, InvalidWorkflow, Problem, TaskFailed
 from wf.plan import Plan
 
@@ -13,6 +13,7 @@ from wf.plan import Plan
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A workflow, where and how to run it, and how to tell about it."""
     add_workflow(parser)
+    add_images(parser)
     parser.add_argument(
         "--backend",
         choices=("auto", "docker", "process"),
@@ -33,13 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="a file of NAME=value lines")
     parser.add_argument(
-        "--image",
-        action="append",
-        default=[],
-        metavar="OLD=NEW",
-        help="use an image in place of another; may be repeated, and wins over [images] in wf.toml",
-    )
-    parser.add_argument(
         "--inputs-mode",
         choices=("cow", "ro", "shared"),
         default="cow",
@@ -53,7 +47,6 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = compile_workflow(arguments)
     _check_names(arguments.force, plan)
 
-    from wf.aliases import apply_aliases, parse_aliases
     from wf.backends.choose import choose
     from wf.report import open_report
     from wf.runner import Reuse, run_plan
@@ -61,8 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from wf.settings import load_settings
 
     settings = load_settings(plan.root)
-    named = parse_aliases(arguments.image)
-    plan = apply_aliases(plan, {**named, **{old: new for old, new in settings.images.items() if old not in named}})
+    plan = with_images(plan, arguments.image, settings)
     backend, reason = choose(arguments.backend, plan.root, settings, inputs_mode=arguments.inputs_mode)
     store = open_store(plan.root)
     with open_report(arguments.output, store, sys.stdout) as emit:

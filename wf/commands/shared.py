@@ -12,6 +12,7 @@ from wf.plan import Plan
 from wf.project import find_root
 
 if TYPE_CHECKING:
+    from wf.settings import Settings
     from wf.store import Store
     from wf.store.records import RunRecord
 
@@ -39,6 +40,25 @@ def compile_workflow(arguments: argparse.Namespace) -> Plan:
     for warning in warnings:
         print(excerpt(warning), end="\n\n", file=sys.stderr)
     return plan
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Images to use in place of others."""
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="use an image in place of another; may be repeated, and wins over [images] in wf.toml",
+    )
+
+
+def with_images(plan: Plan, pairs: list[str], settings: "Settings") -> Plan:
+    """The plan with the images that `add_images` asked for, and those of the project's settings."""
+    from wf.aliases import apply_aliases, parse_aliases
+
+    named = parse_aliases(pairs)
+    return apply_aliases(plan, {**named, **{old: new for old, new in settings.images.items() if old not in named}})
 
 
 def open_history(folder: Path) -> "Store":
