@@ -12,9 +12,10 @@ The life of a backend in one run:
    succeeded. After it the outputs belong to the caller.
 5. `stop(handle, kill)`, from any thread, at any time: asks the process and its children to end (SIGTERM), or ends
    them at once (`kill`). Returns at once; `wait` then returns.
-6. `destroy(handle)`: removes everything that the task used but its outputs. Safe to call twice, and after a failed
-   wait.
-7. `teardown()`, once, after the last task: removes what `prepare` made for this run only. Safe without `prepare`.
+6. `destroy(handle)`: removes everything that the task alone used but its outputs. Safe to call twice, and after a
+   failed wait.
+7. `teardown()`, once, after the last task: removes what `prepare` and the tasks together made for this run only, and
+   sees to it that what they left in the storage belongs to the caller. Safe without `prepare`.
 
 `sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left.
 """
