@@ -4,7 +4,7 @@ Everything here is frozen and pure. A plan holds the *names* of secrets, never t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +55,9 @@ class Text:
 
 InputSource = UpstreamOutput | DatasetRef | Text
 IOType = Literal["dataset", "volume", "string"]
+InputsMode = Literal["cow", "ro", "shared"]
+"""What volumes and datasets are to a task that reads them: a writable view of its own (copy on write); read-only; or
+one writable view of each source for the whole run, in which tasks see what others did. Steps only ever read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Task:
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     """Environment variable -> the secret that fills it."""
     inputs: tuple[TaskInput, ...] = ()
+    inputs_mode: InputsMode = "cow"
     outputs: tuple[TaskOutput, ...] = ()
     local_files: tuple[LocalFile, ...] = ()
     needs: tuple[str, ...] = ()
@@ -146,6 +150,11 @@ class Task:
     state: bool = False
     """Whether it gets a folder that outlives a failed attempt of the same task with the same inputs."""
 
+    @property
+    def may_have_views(self) -> bool:
+        """Whether its `inputs_mode` makes a difference."""
+        return not self.is_step and any(each.type != "string" for each in self.inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -158,6 +167,19 @@ class Plan:
     """In an order in which every task follows all that it needs."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """The workflow's inputs with their values, as text."""
+
+    def with_inputs_mode(self, mode: InputsMode) -> "Plan":
+        """The plan with another mode for all inputs that it concerns.
+
+        What a task does to a shared view is part of the run, so nothing may stand for a task that has one.
+        """
+        return replace(
+            self,
+            tasks=tuple(
+                replace(task, inputs_mode=mode, reuse=task.reuse and mode != "shared") if task.may_have_views else task
+                for task in self.tasks
+            ),
+        )
 
     def task(self, task_id: str) -> Task:
         """The task of the job `task_id`."""

@@ -13,7 +13,6 @@ from tests.harness import tree
 from wf.backends.base import Exit
 from wf.backends.docker import DockerBackend
 from wf.backends.engine import find_engine
-from wf.backends.views import InputsMode
 from wf.errors import EnvironmentProblem
 from wf.plan import Resources, Task, TaskInput, UpstreamOutput
 from wf.settings import Settings
@@ -33,11 +32,11 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture
 def make_lab(tmp_path: Path, client: Any) -> Iterator[Callable[..., Lab]]:
-    """Makes projects with a mode of inputs, which must leave neither containers nor volumes behind."""
+    """Makes projects that must leave neither containers nor volumes behind."""
     labs = []
 
-    def make(mode: InputsMode = "cow") -> Lab:
-        labs.append(Lab(DockerBackend(tmp_path, Settings(), inputs_mode=mode), tmp_path))
+    def make() -> Lab:
+        labs.append(Lab(DockerBackend(tmp_path, Settings()), tmp_path))
         return labs[-1]
 
     yield make
@@ -152,7 +151,7 @@ def test_where_no_overlay_can_be_had_inputs_are_copied(
 
 def test_read_only_inputs(make_lab: Callable[..., Lab], artifact: Path, shell: Callable[..., Task]) -> None:
     """With `ro` writing fails as on a read-only file system."""
-    log, exit_ = make_lab("ro").run(shell("touch /inputs/repo/x"), inputs={"repo": artifact})
+    log, exit_ = make_lab().run(shell("touch /inputs/repo/x", inputs_mode="ro"), inputs={"repo": artifact})
 
     assert exit_ == Exit(1)
     assert log == b"touch: cannot touch '/inputs/repo/x': Read-only file system\n"
@@ -160,13 +159,13 @@ def test_read_only_inputs(make_lab: Callable[..., Lab], artifact: Path, shell: C
 
 def test_shared_inputs(make_lab: Callable[..., Lab], artifact: Path, shell: Callable[..., Task]) -> None:
     """With `shared` the jobs of a run see what others did to the same output, at once; the artifact stays."""
-    lab, before = make_lab("shared"), tree(artifact)
+    lab, before = make_lab(), tree(artifact)
     waits = "until test -e /inputs/repo/flag; do sleep 0.05; done; cat /inputs/other/README"
     other = TaskInput("other", "volume", UpstreamOutput("Clone", "other"))
     tasks = [
-        shell(waits, id="waits", inputs=(*REPO, other)),
-        shell("echo more >> /inputs/repo/README; touch /inputs/repo/flag", id="writes"),
-        shell("cat /inputs/repo/README", id="reads"),
+        shell(waits, id="waits", inputs=(*REPO, other), inputs_mode="shared"),
+        shell("echo more >> /inputs/repo/README; touch /inputs/repo/flag", id="writes", inputs_mode="shared"),
+        shell("cat /inputs/repo/README", id="reads", inputs_mode="shared"),
     ]
     lab.backend.prepare(make_plan(lab.root, *tasks), lab.told.append)
     inputs = {"repo": artifact, "other": artifact}

@@ -53,6 +53,22 @@ def test_jobs_may_change_what_they_read(
 
 
 @pytest.mark.docker
+def test_what_ran_with_another_mode_does_not_stand_in(
+    project: Path, base_image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Jobs that share views run again each time, as they may change them; others are reused."""
+    words = ["run", "flow.yaml", "--output", "plain", "--image", f"gone.invalid/other={base_image}", "--inputs-mode"]
+    shown = []
+    for mode in ("shared", "shared", "cow", "cow"):
+        assert main([*words, mode]) == 0
+        main(["show", "--json"])
+        jobs = json.loads(capsys.readouterr().out.split("next: wf show")[1].partition("\n")[2])["jobs"]
+        shown.append([job["name"] for job in jobs if job["cached_from"]])
+
+    assert shown == [[], ["Make"], ["Make"], ["Make", "Change"]]
+
+
+@pytest.mark.docker
 def test_read_only_inputs_fail_the_job_that_writes(project: Path, base_image: str) -> None:
     """With `ro`, as the format's documentation says."""
     images = ["--image", f"gone.invalid/*={base_image}"]

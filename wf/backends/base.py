@@ -39,7 +39,7 @@ class Launch:
     """The whole environment of the task, secrets included: never stored, never printed."""
     inputs: Mapping[str, Path]
     """What to show at `/inputs/NAME`: a folder, or a file for a string. Nothing here is ever changed: what a task
-    writes there either fails or goes to a copy, as the backend was told to do."""
+    writes there either fails or goes to a view, as its `inputs_mode` says."""
     outputs: Path
     """The folder that is `/outputs` for the task; declared output folders exist in it."""
     scratch: Path

@@ -7,16 +7,13 @@ from wf.backends.base import Backend
 from wf.backends.docker import DockerBackend
 from wf.backends.engine import find_engine
 from wf.backends.process import ProcessBackend
-from wf.backends.views import InputsMode
 from wf.errors import EnvironmentProblem
 from wf.settings import Settings
 
 Requested = Literal["auto", "docker", "process"]
 
 
-def choose(
-    requested: Requested, root: Path, settings: Settings, *, inputs_mode: InputsMode = "cow"
-) -> tuple[Backend, str]:
+def choose(requested: Requested, root: Path, settings: Settings) -> tuple[Backend, str]:
     """The backend, and a sentence that says why; `docker` raises where no engine answers."""
     if requested == "process":
         return ProcessBackend(root, settings.ca_bundle), "asked for"
@@ -27,4 +24,4 @@ def choose(
             raise
         return ProcessBackend(root, settings.ca_bundle), str(problem)
     reason = f"Docker {engine.version} answers at {engine.address}"
-    return DockerBackend(root, settings, engine, inputs_mode=inputs_mode), reason
+    return DockerBackend(root, settings, engine), reason

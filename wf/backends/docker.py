@@ -19,7 +19,7 @@ from wf.backends.engine import Engine, find_engine, remove_container, remove_vol
 from wf.backends.images import Images, Wanted
 from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
-from wf.backends.views import InputsMode, View, Views
+from wf.backends.views import View, Views
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork, read_host_network
@@ -46,20 +46,13 @@ class DockerBackend:
 
     name = "docker"
 
-    def __init__(
-        self,
-        root: Path,
-        settings: Settings,
-        engine: Engine | None = None,
-        *,
-        inputs_mode: InputsMode = "cow",
-    ) -> None:
+    def __init__(self, root: Path, settings: Settings, engine: Engine | None = None) -> None:
         self._root = root.resolve()
         self._settings = settings
         self._engine = engine
         self._host = HostNetwork()
         self._images: dict[Wanted, str] = {}
-        self._views = Views(inputs_mode)
+        self._views = Views()
         self._storage: tuple[Path, Surroundings] | None = None
         """Where tasks of this run keep what outlives it, and what one of them had around it."""
 

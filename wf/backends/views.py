@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from wf.backends.base import Launch
 from wf.backends.convert import Surroundings, to_handover_config, volume_mount
@@ -28,11 +28,7 @@ from wf.backends.ownership import run_helper
 from wf.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from wf.plan import InputSource
-
-InputsMode = Literal["cow", "ro", "shared"]
-"""What volumes and datasets are to the tasks that read them, steps aside: a writable view for each task; read-only; or
-one writable view of each source for the whole run, in which tasks see what others did."""
+    from wf.plan import InputsMode, InputSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,7 @@ class View:
 class Views:
     """The views of one run. Any thread may use it, each with a connection of its own."""
 
-    def __init__(self, mode: InputsMode) -> None:
-        self._mode = mode
+    def __init__(self) -> None:
         self._shared: dict[InputSource, View] = {}
         self._lock = threading.Lock()
         self._no_overlay_in: set[str] = set()
@@ -56,10 +51,11 @@ class Views:
 
     def open(self, client: Any, launch: Launch, around: Surroundings) -> dict[str, View]:
         """A view for each input of a task that it may change, by the input's name."""
-        if launch.task.is_step or self._mode == "ro":
+        mode = launch.task.inputs_mode
+        if launch.task.is_step or mode == "ro":
             return {}
         sources = {each.name: each.source for each in launch.task.inputs if each.type != "string"}
-        if self._mode == "cow":
+        if mode == "cow":
             return self._make(client, {name: launch.inputs[name] for name in sources}, launch, around)
         with self._lock:
             new = {name: launch.inputs[name] for name, source in sources.items() if source not in self._shared}
@@ -69,8 +65,7 @@ class Views:
 
     def close(self, client: Any, views: Mapping[str, View]) -> None:
         """Remove the views of a task whose container is gone; shared ones stay until the end of the run."""
-        if self._mode == "cow":
-            _remove(client, views.values())
+        _remove(client, [view for view in views.values() if view not in self._shared.values()])
 
     def close_shared(self, client: Any) -> None:
         """Remove what the tasks of the run have shared."""
@@ -88,7 +83,7 @@ class Views:
                 try:
                     for number, (name, folder) in enumerate(folders.items()):
                         views[name] = _overlay(client, f"{start}-{number}", folder, around)
-                    self._hand_over(client, views, user, around)
+                    self._hand_over(client, views, user, launch.task.inputs_mode, around)
                     return views
                 except _NoOverlayError:
                     _remove(client, views.values())
@@ -101,11 +96,13 @@ class Views:
                 for number, (name, folder) in enumerate(folders.items())
             }
 
-    def _hand_over(self, client: Any, views: Mapping[str, View], user: str, around: Surroundings) -> None:
+    def _hand_over(
+        self, client: Any, views: Mapping[str, View], user: str, inputs_mode: "InputsMode", around: Surroundings
+    ) -> None:
         """Give everything in new views to the user of the image; or in shared ones, which have several, to all."""
         import docker.errors
 
-        mode = "u+rwX" if self._mode == "cow" else "a+rwX"
+        mode = "a+rwX" if inputs_mode == "shared" else "u+rwX"
         config = to_handover_config({name: view.volume for name, view in views.items()}, user, mode, around)
         try:
             failed = run_helper(client, config)

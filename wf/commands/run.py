@@ -54,8 +54,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from wf.settings import load_settings
 
     settings = load_settings(plan.root)
-    plan = with_images(plan, arguments.image, settings)
-    backend, reason = choose(arguments.backend, plan.root, settings, inputs_mode=arguments.inputs_mode)
+    plan = with_images(plan, arguments.image, settings).with_inputs_mode(arguments.inputs_mode)
+    backend, reason = choose(arguments.backend, plan.root, settings)
     store = open_store(plan.root)
     with open_report(arguments.output, store, sys.stdout) as emit:
         result = run_plan(
