@@ -160,15 +160,16 @@ def test_read_only_inputs(make_lab: Callable[..., Lab], artifact: Path, shell: C
 def test_shared_inputs(make_lab: Callable[..., Lab], artifact: Path, shell: Callable[..., Task]) -> None:
     """With `shared` the jobs of a run see what others did to the same output, at once; the artifact stays."""
     lab, before = make_lab(), tree(artifact)
-    waits = "until test -e /inputs/repo/flag; do sleep 0.05; done; cat /inputs/other/README"
+    waits = "until test -e /inputs/again/flag; do sleep 0.05; done; cat /inputs/other/README"
     other = TaskInput("other", "volume", UpstreamOutput("Clone", "other"))
+    again = TaskInput("again", "volume", UpstreamOutput("Clone", "repo"))
     tasks = [
-        shell(waits, id="waits", inputs=(*REPO, other), inputs_mode="shared"),
+        shell(waits, id="waits", inputs=(*REPO, other, again), inputs_mode="shared"),
         shell("echo more >> /inputs/repo/README; touch /inputs/repo/flag", id="writes", inputs_mode="shared"),
         shell("cat /inputs/repo/README", id="reads", inputs_mode="shared"),
     ]
     lab.backend.prepare(make_plan(lab.root, *tasks), lab.told.append)
-    inputs = {"repo": artifact, "other": artifact}
+    inputs = {"repo": artifact, "other": artifact, "again": artifact}
 
     waiting = lab.backend.start(make_launch(lab.root / "waits", tasks[0], inputs=inputs))
     assert lab.run(tasks[1], inputs={"repo": artifact}) == (b"", Exit(0))

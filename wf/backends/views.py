@@ -36,8 +36,16 @@ class View:
     """A writable view of one input."""
 
     volume: str
-    parts: tuple[str, ...] = ()
-    """The volumes that lie below it."""
+
+    @property
+    def upper(self) -> str:
+        """The volume that gets what is written."""
+        return f"{self.volume}-upper"
+
+    @property
+    def work(self) -> str:
+        """A volume that the overlay needs for itself."""
+        return f"{self.volume}-work"
 
 
 class Views:
@@ -58,9 +66,9 @@ class Views:
         if mode == "cow":
             return self._make(client, {name: launch.inputs[name] for name in sources}, launch, around)
         with self._lock:
-            new = {name: launch.inputs[name] for name, source in sources.items() if source not in self._shared}
-            for name, view in self._make(client, new, launch, around).items():
-                self._shared[sources[name]] = view
+            new = {sources[name]: name for name in sources if sources[name] not in self._shared}
+            made = self._make(client, {name: launch.inputs[name] for name in new.values()}, launch, around)
+            self._shared |= {source: made[name] for source, name in new.items()}
             return {name: self._shared[source] for name, source in sources.items()}
 
     def close(self, client: Any, views: Mapping[str, View]) -> None:
@@ -76,54 +84,52 @@ class Views:
         if not folders:
             return {}
         start = f"wf-{launch.run}-{secrets.token_hex(6)}"
+        views = {name: View(f"{start}-{number}") for number, name in enumerate(folders)}
         with reporting(f"job `{launch.task.id}` cannot get writable inputs"):
-            user = client.inspect_image(around.image)["Config"].get("User") or "0:0"
-            if around.image not in self._no_overlay_in:
-                views: dict[str, View] = {}
-                try:
-                    for number, (name, folder) in enumerate(folders.items()):
-                        views[name] = _overlay(client, f"{start}-{number}", folder, around)
-                    self._hand_over(client, views, user, launch.task.inputs_mode, around)
-                    return views
-                except _NoOverlayError:
-                    _remove(client, views.values())
-                    self._no_overlay_in.add(around.image)
-                except BaseException:
-                    _remove(client, views.values())
-                    raise
-            return {
-                name: _copy(client, f"{start}-copy-{number}", folder, user, around)
-                for number, (name, folder) in enumerate(folders.items())
-            }
+            try:
+                user = client.inspect_image(around.image)["Config"].get("User") or "0:0"
+                if not self._are_overlaid(client, views, folders, user, launch.task.inputs_mode, around):
+                    for name, view in views.items():
+                        _copy(client, view, folders[name], user, around)
+            except BaseException:
+                _remove(client, views.values())
+                raise
+        return views
 
-    def _hand_over(
-        self, client: Any, views: Mapping[str, View], user: str, inputs_mode: "InputsMode", around: Surroundings
-    ) -> None:
-        """Give everything in new views to the user of the image; or in shared ones, which have several, to all."""
+    def _are_overlaid(
+        self,
+        client: Any,
+        views: Mapping[str, View],
+        folders: Mapping[str, Path],
+        user: str,
+        mode: "InputsMode",
+        around: Surroundings,
+    ) -> bool:
+        """Whether views could be made as overlays, and given to the user of the image, or if shared to all users."""
         import docker.errors
 
-        mode = "a+rwX" if inputs_mode == "shared" else "u+rwX"
-        config = to_handover_config({name: view.volume for name, view in views.items()}, user, mode, around)
-        try:
-            failed = run_helper(client, config)
-        except docker.errors.APIError as error:
-            raise _NoOverlayError from error
-        if failed:
-            raise _NoOverlayError
+        if around.image in self._no_overlay_in:
+            return False
+        volumes = {name: view.volume for name, view in views.items()}
+        modes = "a+rwX" if mode == "shared" else "u+rwX"
+        # The engine says no to a mount that it cannot make, and to a program that the image lacks.
+        with contextlib.suppress(docker.errors.APIError):
+            for name, view in views.items():
+                _overlay(client, view, folders[name], around)
+            if run_helper(client, to_handover_config(volumes, user, modes, around)) == 0:
+                return True
+        _remove(client, views.values())
+        self._no_overlay_in.add(around.image)
+        return False
 
 
-class _NoOverlayError(Exception):
-    """The engine cannot mount an overlay, or the image has no program to set owners with."""
-
-
-def _overlay(client: Any, name: str, below: Path, around: Surroundings) -> View:
-    parts = (f"{name}-upper", f"{name}-work")
-    upper, work = (client.create_volume(part, labels=dict(around.labels))["Mountpoint"] for part in parts)
-    lower = _escaped(str(below.resolve()))
-    options = {"type": "overlay", "device": "overlay"}
-    options["o"] = f"lowerdir={lower},upperdir={_escaped(upper)},workdir={_escaped(work)},metacopy=on"
-    client.create_volume(name, driver="local", driver_opts=options, labels=dict(around.labels))
-    return View(name, parts)
+def _overlay(client: Any, view: View, below: Path, around: Surroundings) -> None:
+    labels = dict(around.labels)
+    upper, work = (client.create_volume(part, labels=labels)["Mountpoint"] for part in (view.upper, view.work))
+    paths = {"lowerdir": str(below.resolve()), "upperdir": upper, "workdir": work}
+    options = [f"{option}={_escaped(path)}" for option, path in paths.items()]
+    mount = {"type": "overlay", "device": "overlay", "o": ",".join([*options, "metacopy=on"])}
+    client.create_volume(view.volume, driver="local", driver_opts=mount, labels=labels)
 
 
 def _escaped(path: str) -> str:
@@ -133,10 +139,10 @@ def _escaped(path: str) -> str:
     return path
 
 
-def _copy(client: Any, name: str, folder: Path, user: str, around: Surroundings) -> View:
+def _copy(client: Any, view: View, folder: Path, user: str, around: Surroundings) -> None:
     """A volume with a copy, put there through a container that never starts: so it takes nothing of its image."""
-    client.create_volume(name, labels=dict(around.labels))
-    mount = volume_mount(name, "/copy")
+    client.create_volume(view.volume, labels=dict(around.labels))
+    mount = volume_mount(view.volume, "/copy")
     config = {"Image": around.image, "Cmd": ["-"], "Labels": dict(around.labels), "HostConfig": {"Mounts": [mount]}}
     container = client.create_container_from_config(config)["Id"]
     try:
@@ -144,7 +150,6 @@ def _copy(client: Any, name: str, folder: Path, user: str, around: Surroundings)
             raise EnvironmentProblem(f"{folder} cannot be copied into the engine")
     finally:
         remove_container(client, container)
-    return View(name)
 
 
 def _packed(folder: Path, user: str) -> Iterator[bytes]:
@@ -173,5 +178,5 @@ def _packed(folder: Path, user: str) -> Iterator[bytes]:
 
 def _remove(client: Any, views: Iterable[View]) -> None:
     for view in views:
-        for volume in (view.volume, *view.parts):
+        for volume in (view.volume, view.upper, view.work):
             remove_volume(client, volume)
