@@ -16,6 +16,7 @@ LAYER = {name: int(number) for number, names in LAYERS for name in re.findall(r"
 SOURCES = sorted(path for top in ("wf", "steps") for path in (REPOSITORY / top).rglob("*.py"))
 ONLY_HERE = {
     "docker": "wf/backends/",
+    "keyring": "wf/vault.py",
     "sqlite3": "wf/store/",
     "yaml": "wf/source.py",
     "comet_ml": "steps/tracking.py",

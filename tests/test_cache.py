@@ -45,6 +45,7 @@ def test_equal_keys() -> None:
         (replace(KEY, inputs={"ratings": "bb"}), ["input ratings changed"]),
         (replace(KEY, inputs={"users": "aa"}), ["input ratings is gone", "input users is new"]),
         (replace(KEY, secrets=()), ['secrets ["COMET_API_KEY"] -> []']),
+        (replace(KEY, inputs_mode="ro"), ['inputs_mode "cow" -> "ro"']),
         (replace(KEY, outputs={"model": "dataset"}), ['outputs.model "volume" -> "dataset"']),
     ],
 )

@@ -145,5 +145,6 @@ def test_every_step_and_setting_is_documented() -> None:
     containers = (REPOSITORY / "containers" / "README.md").read_text()
     recommender = (REPOSITORY / "docs" / "recommender.md").read_text()
 
-    assert [key for key in ("base-images", "base-bootstrap", "build-args", "ca-bundle") if key not in containers] == []
+    keys = ("base-images", "base-bootstrap", "build-args", "ca-bundle", "[images]")
+    assert [key for key in keys if key not in containers] == []
     assert [step for step in STEPS if f"`{step}`" not in recommender] == []

@@ -6,7 +6,8 @@ import pytest
 
 from wf.errors import EnvironmentProblem
 from wf.plan import SecretRef
-from wf.secrets import load_secrets, read_env_file
+from wf.secrets import load_secrets
+from wf.vault import read_env_file
 
 TOKEN = SecretRef("TOKEN")
 
@@ -45,8 +46,7 @@ def test_missing_ones_are_named_together(tmp_path: Path) -> None:
 
     assert str(caught.value) == "secrets `A`, `D` are not set"
     assert caught.value.hint == (
-        "Set the variable WF_SECRET_A, or write a line A=... into a file for --secrets FILE "
-        "or into .wf/secrets.env (chmod 600)."
+        "Run `wf secrets set A`, set the variable WF_SECRET_A, or write a line A=... into a file for --secrets FILE."
     )
     assert secrets.resolve(wanted[2:4]) == {"B": "x"}
 
@@ -62,10 +62,17 @@ def test_readable_by_others(tmp_path: Path) -> None:
     _project_file(tmp_path, "TOKEN=x", 0o640)
 
     with pytest.raises(EnvironmentProblem) as caught:
-        load_secrets(tmp_path, environ={})
+        load_secrets(tmp_path, environ={}).resolve([TOKEN])
 
     assert str(caught.value) == f"other users can read the secrets in {tmp_path}/secrets.env"
     assert caught.value.hint == f"Run: chmod 600 {tmp_path}/secrets.env"
+
+
+def test_only_what_is_needed_is_looked_up(tmp_path: Path) -> None:
+    """What comes first is enough: a project's own file that cannot be read is then no matter."""
+    _project_file(tmp_path, "TOKEN=x", 0o640)
+
+    assert load_secrets(tmp_path, environ={"WF_SECRET_TOKEN": "v"}).resolve([TOKEN]) == {"TOKEN": "v"}
 
 
 def test_env_file(tmp_path: Path) -> None:

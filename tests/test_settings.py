@@ -19,7 +19,15 @@ def test_everything_that_can_be_set(tmp_path: Path) -> None:
     (tmp_path / "wf.toml").write_text(
         '[docker]\nbase-images = ["a", "b"]\nbuild-args = {X = "y"}\n[network]\nca-bundle = "ca.pem"\n'
     )
-    assert load_settings(tmp_path, {}) == Settings(DockerSettings(("a", "b"), {"X": "y"}), tmp_path / "ca.pem")
+    assert load_settings(tmp_path, {}) == Settings(
+        DockerSettings(("a", "b"), {"X": "y"}), ca_bundle=tmp_path / "ca.pem"
+    )
+
+
+def test_aliases_of_images_keep_their_order(tmp_path: Path) -> None:
+    """The first that matches is to win, so the order of the file is the order of the table."""
+    (tmp_path / "wf.toml").write_text('[images]\n"z/*" = "one"\n"a/*" = "two"\n"*" = "three"\n')
+    assert list(load_settings(tmp_path, {}).images.items()) == [("z/*", "one"), ("a/*", "two"), ("*", "three")]
 
 
 def test_the_environment_names_the_base_image(tmp_path: Path) -> None:
@@ -31,7 +39,7 @@ def test_the_environment_names_the_base_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[dockr]\n", "1:2: unknown table `dockr` (known: docker, network)"),
+        ("[dockr]\n", "1:2: unknown table `dockr` (known: docker, images, network)"),
         (
             '[docker]\nbase-image = "a"\n',
             "2:1: unknown key in [docker] `base-image` (known: base-images, base-bootstrap, build-args)",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the meaning of a key changes, so that older ones no longer match."""
 
 
@@ -26,6 +26,8 @@ class CacheKey:
     """Name -> digest of the artifact."""
     outputs: Mapping[str, str]
     """Name -> its type."""
+    inputs_mode: str = "cow"
+    """Whether it could change what it read, where that makes a difference."""
     code: Mapping[str, str] = field(default_factory=dict)
     """Files of the code that is not in the image: path -> digest."""
     files: Mapping[str, str] = field(default_factory=dict)

@@ -30,6 +30,8 @@ COMMANDS: Final = {
         "models": "list and export what workflows registered",
     },
     "Set up": {
+        "secrets": "keep values that jobs get and nobody sees",
+        "registry": "keep accounts at private image registries",
         "steps": "list the project's steps, or explain one",
         "schema": "a JSON schema of workflow files, for editors",
         "doctor": "check this machine: Docker, disk, GPU, network",

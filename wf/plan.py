@@ -16,6 +16,8 @@ class RegistryImage:
     """An image that is had from a registry, or lies in the engine already."""
 
     ref: str
+    stands_for: str = ""
+    """What the workflow asks for, where an alias has put this image in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ class Text:
 
 InputSource = UpstreamOutput | DatasetRef | Text
 IOType = Literal["dataset", "volume", "string"]
+InputsMode = Literal["cow", "ro", "shared"]
+"""What volumes and datasets are to a task that reads them: a writable view of its own (copy on write); read-only; or
+one writable view of each source for the whole run, in which tasks see what others did. Steps only ever read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ class Task:
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     """Environment variable -> the secret that fills it."""
     inputs: tuple[TaskInput, ...] = ()
+    inputs_mode: InputsMode = "cow"
     outputs: tuple[TaskOutput, ...] = ()
     local_files: tuple[LocalFile, ...] = ()
     needs: tuple[str, ...] = ()
@@ -160,6 +166,11 @@ class Task:
     state: bool = False
     """Whether it gets a folder that outlives a failed attempt of the same task with the same inputs."""
 
+    @property
+    def may_have_views(self) -> bool:
+        """Whether its `inputs_mode` makes a difference."""
+        return not self.is_step and any(each.type != "string" for each in self.inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -176,6 +187,19 @@ class Plan:
     def for_backend(self) -> "Plan":
         """The plan without the tasks that need no process."""
         return replace(self, tasks=tuple(task for task in self.tasks if task.image is not None))
+
+    def with_inputs_mode(self, mode: InputsMode) -> "Plan":
+        """The plan with another mode for all inputs that it concerns.
+
+        What a task does to a shared view is part of the run, so nothing may stand for a task that has one.
+        """
+        return replace(
+            self,
+            tasks=tuple(
+                replace(task, inputs_mode=mode, reuse=task.reuse and mode != "shared") if task.may_have_views else task
+                for task in self.tasks
+            ),
+        )
 
     def task(self, task_id: str) -> Task:
         """The task of the job `task_id`."""

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-MARKS: Final = ("wf.toml", ".wf", ".git")
+STORE: Final = ".wf"
+"""The folder with all that runs leave."""
+
+MARKS: Final = ("wf.toml", STORE, ".git")
 """What only the top folder of a project has."""
 
 

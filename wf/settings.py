@@ -5,6 +5,9 @@ base-images = ["python:3.11-slim-bookworm", "wf/base:bookworm"]   # the first th
 base-bootstrap = "containers/base/bootstrap"   # a program that makes the last of them, where none can be had
 build-args = {MIRROR = "https://mirror.example"}                  # for every Dockerfile that declares them
 
+[images]
+"tensorflow/tensorflow:1.14.0*" = "registry.example/tensorflow:1.15"   # what stands in for images: first match wins
+
 [network]
 ca-bundle = "/etc/ssl/company.pem"
 """
@@ -38,6 +41,8 @@ class Settings:
     """Everything in `wf.toml`."""
 
     docker: DockerSettings = DockerSettings()
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Pattern -> the image that stands in for those that it matches, in the order of the file."""
     ca_bundle: Path | None = None
 
 
@@ -53,19 +58,20 @@ def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settin
         message = str(error).split(" (at ")[0]
         raise InvalidWorkflow([Problem(f"not valid TOML: {message}", Span(path, line, column))]) from None
     reader = _Reader(path, text)
-    reader.refuse_unknown(tables, ("docker", "network"), "table")
+    reader.refuse_unknown(tables, ("docker", "images", "network"), "table")
     docker = reader.table(tables, "docker", ("base-images", "base-bootstrap", "build-args"))
     network = reader.table(tables, "network", ("ca-bundle",))
     base_images = reader.texts(docker, "base-images")
     base_bootstrap = reader.file(docker, "base-bootstrap")
     build_args = reader.text_table(docker, "build-args")
+    images = reader.text_table(tables, "images")
     ca_bundle = reader.file(network, "ca-bundle")
     if reader.problems:
         raise InvalidWorkflow(reader.problems)
     if chosen := environ.get("WF_BASE_IMAGE"):
         base_images, base_bootstrap = (chosen,), None
     docker_settings = DockerSettings(base_images or DockerSettings().base_images, build_args, base_bootstrap)
-    return Settings(docker=docker_settings, ca_bundle=ca_bundle)
+    return Settings(docker=docker_settings, images=images, ca_bundle=ca_bundle)
 
 
 class _Reader:

@@ -1,5 +1,6 @@
 """A registry on this machine that serves one tiny image: engines trust 127.0.0.1 without encryption."""
 
+import base64
 import gzip
 import hashlib
 import io
@@ -17,9 +18,9 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 class Registry:
-    """Serves the image `name` under these tags while the context lasts."""
+    """Serves the image `name` under these tags while the context lasts, to one account only if it is given."""
 
-    def __init__(self, name: str, tags: Collection[str]) -> None:
+    def __init__(self, name: str, tags: Collection[str], account: str = "") -> None:
         blobs: dict[str, bytes] = {}
 
         def keep(content: bytes) -> str:
@@ -40,12 +41,16 @@ class Registry:
             }
         ).encode()
         manifests = {*tags, keep(manifest)}
+        wanted = f"Basic {base64.b64encode(account.encode()).decode()}" if account else None
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.removeprefix("/v2/")
                 folder, _, last = path.rpartition("/")
-                if path == "":
+                if wanted and self.headers["Authorization"] != wanted:
+                    denied = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
+                    self.answer(json.dumps(denied).encode(), "application/json", status=401)
+                elif path == "":
                     self.answer(b"{}")
                 elif folder == f"{name}/manifests" and last in manifests:
                     self.answer(manifest, MANIFEST)
@@ -59,6 +64,8 @@ class Registry:
 
             def answer(self, content: bytes, kind: str = "application/octet-stream", status: int = 200) -> None:
                 self.send_response(status)
+                if status == 401:
+                    self.send_header("WWW-Authenticate", 'Basic realm="registry"')
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("Docker-Content-Digest", f"sha256:{hashlib.sha256(content).hexdigest()}")

@@ -159,8 +159,8 @@ def test_a_container_that_gives_files_away(tmp_path: Path) -> None:
     assert to_ownership_config({"/outputs": tmp_path}, AROUND) == {
         "Image": "sha256:abc",
         "User": "0:0",
-        "Entrypoint": ["chown"],
-        "Cmd": ["-hR", "1000:100", "/outputs"],
+        "Entrypoint": ["sh", "-c", 'chown -hR "$0" "$@"', "1000:100"],
+        "Cmd": ["/outputs"],
         "Labels": {"wf": "1", "wf.run": "7"},
         "HostConfig": {
             "Mounts": [{"Type": "bind", "Source": str(tmp_path), "Target": "/outputs", "ReadOnly": False}],

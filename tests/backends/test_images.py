@@ -46,7 +46,7 @@ class Workshop:
 
     def ensure(self, image: ProjectImage | RegistryImage, *, gpu: bool = False) -> str:
         """Have an image ready, as a new run would."""
-        with contextlib.closing(Images(find_engine(), self.settings, self.host, self.told.append)) as images:
+        with contextlib.closing(Images(find_engine(), self.root, self.settings, self.host, self.told.append)) as images:
             wanted = Wanted(image, gpu)
             return images.ensure([wanted, wanted])[wanted]
 

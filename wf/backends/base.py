@@ -12,9 +12,10 @@ The life of a backend in one run:
    succeeded. After it the outputs belong to the caller.
 5. `stop(handle, kill)`, from any thread, at any time: asks the process and its children to end (SIGTERM), or ends
    them at once (`kill`). Returns at once; `wait` then returns.
-6. `destroy(handle)`: removes everything that the task used but its outputs. Safe to call twice, and after a failed
-   wait.
-7. `teardown()`, once, after the last task: removes what `prepare` made for this run only. Safe without `prepare`.
+6. `destroy(handle)`: removes everything that the task alone used but its outputs. Safe to call twice, and after a
+   failed wait.
+7. `teardown()`, once, after the last task: removes what `prepare` and the tasks together made for this run only, and
+   sees to it that what they left in the storage belongs to the caller. Safe without `prepare`.
 
 `sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left.
 """
@@ -37,7 +38,8 @@ class Launch:
     env: Mapping[str, str]
     """The whole environment of the task, secrets included: never stored, never printed."""
     inputs: Mapping[str, Path]
-    """What to show, read-only, at `/inputs/NAME`: a folder, or a file for a string."""
+    """What to show at `/inputs/NAME`: a folder, or a file for a string. Nothing here is ever changed: what a task
+    writes there either fails or goes to a view, as its `inputs_mode` says."""
     outputs: Path
     """The folder that is `/outputs` for the task; declared output folders exist in it."""
     scratch: Path
@@ -47,6 +49,8 @@ class Launch:
     """For a step: a read-only folder that holds `steps/`."""
     state: Path | None = None
     cache: Path | None = None
+    storage: Path | None = None
+    """For other tasks than steps: a writable folder that outlives all runs of the project."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """A launch as the Engine API's description of a container. Pure: nothing here talks to an engine.
 
-    /inputs/NAME    each input, read-only, in a folder that is otherwise the task's own
+    /inputs/NAME    each input, read-only or a view that the task may change, in a folder that is the task's own
     /outputs        writable; declared output folders exist
     /code           a step's code, read-only, and its working directory
     /state, /cache  where the task asked for them
+    /storage        what the project's tasks keep for one another; steps have none
     /local/P/NAME   the file or folder of this machine that the parameter P names, read-only
 
 A step runs as the caller, without capabilities, on a read-only root with a temporary /tmp. Any other task keeps what
@@ -38,6 +39,8 @@ class Surroundings:
     network: str
     """Docker's network mode: `none`, `bridge`, or `container:ID` to share another's."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    views: Mapping[str, str] = field(default_factory=dict)
+    """Input that the task may change -> the volume that takes the place of its folder."""
     host: HostNetwork = field(default_factory=HostNetwork)
     gpus: int = 0
     """-1 for all."""
@@ -86,16 +89,30 @@ def inputs_folder(launch: Launch) -> Path:
     return launch.scratch / "inputs"
 
 
-def to_ownership_config(folders: Mapping[str, Path], around: Surroundings) -> dict[str, Any]:
+def to_ownership_config(
+    folders: Mapping[str, Path], around: Surroundings, *, keep_open: bool = False
+) -> dict[str, Any]:
     """A container that gives everything in `folders`, which are places in it, to the caller."""
+    mounts = [_bind(path, place, writable=True) for place, path in folders.items()]
+    return _to_helper_config(mounts, "{}:{}".format(*around.owner), "a+rwX" if keep_open else "", around)
+
+
+def to_handover_config(views: Mapping[str, str], user: str, mode: str, around: Surroundings) -> dict[str, Any]:
+    """A container that gives everything in views, volumes by their names, to a user, and changes modes."""
+    mounts = [volume_mount(volume, f"/inputs/{name}") for name, volume in views.items()]
+    return _to_helper_config(mounts, user, mode, around)
+
+
+def _to_helper_config(mounts: list[dict[str, Any]], user: str, mode: str, around: Surroundings) -> dict[str, Any]:
+    script = 'chown -hR "$0" "$@"' + (f' && chmod -R {mode} "$@"' if mode else "")
     return {
         "Image": around.image,
         "User": "0:0",
-        "Entrypoint": ["chown"],
-        "Cmd": ["-hR", "{}:{}".format(*around.owner), *folders],
+        "Entrypoint": ["sh", "-c", script, user],
+        "Cmd": [mount["Target"] for mount in mounts],
         "Labels": dict(around.labels),
         "HostConfig": {
-            "Mounts": [_bind(path, place, writable=True) for place, path in folders.items()],
+            "Mounts": mounts,
             "NetworkMode": "none",
             **({"UsernsMode": "host"} if around.user_namespaces else {}),
             **({"SecurityOpt": ["label=disable"]} if around.selinux else {}),
@@ -103,9 +120,22 @@ def to_ownership_config(folders: Mapping[str, Path], around: Surroundings) -> di
     }
 
 
+def volume_mount(volume: str, target: str) -> dict[str, Any]:
+    """A named volume, as it is: Docker would fill an empty one with what the image has in its place."""
+    return {
+        "Type": "volume",
+        "Source": volume,
+        "Target": target,
+        "ReadOnly": False,
+        "VolumeOptions": {"NoCopy": True},
+    }
+
+
 def _mounts(launch: Launch, around: Surroundings) -> list[dict[str, Any]]:
     mounts = [_bind(inputs_folder(launch), "/inputs", writable=True)]
-    mounts += [_bind(path, f"/inputs/{name}") for name, path in launch.inputs.items()]
+    for name, path in launch.inputs.items():
+        view = around.views.get(name)
+        mounts.append(volume_mount(view, f"/inputs/{name}") if view else _bind(path, f"/inputs/{name}"))
     mounts.append(_bind(launch.outputs, "/outputs", writable=True))
     if launch.code:
         mounts.append(_bind(launch.code, "/code"))
@@ -113,6 +143,8 @@ def _mounts(launch: Launch, around: Surroundings) -> list[dict[str, Any]]:
         mounts.append(_bind(launch.state, "/state", writable=True))
     if launch.cache:
         mounts.append(_bind(launch.cache, "/cache", writable=True))
+    if launch.storage:
+        mounts.append(_bind(launch.storage, "/storage", writable=True))
     mounts += [_bind(local.path, place) for local, place in _local_files(launch)]
     if launch.network and around.host.ca_bundle:
         mounts.append(_bind(around.host.ca_bundle, CA_PATH))

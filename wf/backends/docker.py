@@ -8,25 +8,23 @@ import hashlib
 import os
 import re
 import secrets
-import stat
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wf.backends.base import Exit, Handle, Launch
-from wf.backends.convert import Surroundings, inputs_folder, to_container_config, to_ownership_config
-from wf.backends.engine import Engine, find_engine, reporting
+from wf.backends.convert import Surroundings, inputs_folder, to_container_config
+from wf.backends.engine import Engine, find_engine, remove_container, remove_volume, reporting
 from wf.backends.images import Images, Wanted
+from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
+from wf.backends.views import View, Views
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork, read_host_network
 from wf.plan import Plan, Task
 from wf.settings import Settings
-
-OPEN_TO_ALL = 0o777
-"""Mode of the folders that a task with a user of its own writes to, while it runs."""
 
 
 @dataclass(eq=False)
@@ -38,6 +36,7 @@ class Container:
     around: Surroundings
     client: Any
     output: Iterator[bytes]
+    views: Mapping[str, View]
     is_owned: bool = field(default=False)
     """Whether everything that it wrote is the caller's."""
 
@@ -53,6 +52,9 @@ class DockerBackend:
         self._engine = engine
         self._host = HostNetwork()
         self._images: dict[Wanted, str] = {}
+        self._views = Views()
+        self._storage: tuple[Path, Surroundings] | None = None
+        """Where tasks of this run keep what outlives it, and what one of them had around it."""
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
         """Check the engine, resources and disk, then have every image ready."""
@@ -68,7 +70,7 @@ class DockerBackend:
             if task.resources.memory is not None and task.resources.memory > engine.memory:
                 line = f"job `{task.id}` is allowed more memory than there is: {size_text(engine.memory)}"
                 emit(Preparing(what="engine", line=line))
-        images = Images(engine, self._settings.docker, self._host, emit)
+        images = Images(engine, self._root, self._settings.docker, self._host, emit)
         try:
             self._images = images.ensure(self._wanted(task) for task in plan.tasks)
         finally:
@@ -84,6 +86,21 @@ class DockerBackend:
         around = self._surroundings(launch, engine)
         make_places(launch)
         client = engine.connect()
+        try:
+            views = self._views.open(client, launch, around)
+            around = replace(around, views={name: view.volume for name, view in views.items()})
+            try:
+                return self._start_container(client, launch, around, views)
+            except BaseException:
+                self._views.close(client, views)
+                raise
+        except BaseException:
+            client.close()
+            raise
+
+    def _start_container(
+        self, client: Any, launch: Launch, around: Surroundings, views: Mapping[str, View]
+    ) -> Container:
         with reporting(f"job `{launch.task.id}` could not start"):
             # The name is for people; its end keeps apart the attempts of one job.
             name = f"wf-{launch.run}-{re.sub('[^A-Za-z0-9_.-]', '-', launch.task.id)}-{secrets.token_hex(3)}"
@@ -92,10 +109,11 @@ class DockerBackend:
                 output = client.attach(created, stream=True)
                 client.start(created)
             except BaseException:
-                client.remove_container(created, force=True, v=True)
-                client.close()
+                remove_container(client, created)
                 raise
-        return Container(created, launch, around, client, output)
+        if launch.storage:
+            self._storage = launch.storage, around
+        return Container(created, launch, around, client, output, views)
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """The attached stream: chunks of at most 32 KiB, as fast as they are taken."""
@@ -136,22 +154,35 @@ class DockerBackend:
         try:
             self._own_outputs(container)
         finally:
-            _remove(container.client, container.id)
+            remove_container(container.client, container.id)
+            self._views.close(container.client, container.views)
             container.client.close()
 
     def teardown(self) -> None:
-        """Nothing: images are kept, and containers go with their tasks."""
+        """Remove what tasks shared, and take over what they left in the storage. Containers go with their tasks."""
+        if self._engine is None:
+            return
+        with contextlib.closing(self._engine.connect()) as client:
+            self._views.close_shared(client)
+            if self._storage:
+                folder, around = self._storage
+                take_over(client, {"/storage": folder}, around, "the storage", keep_open=True)
 
     def sweep(self, runs: Collection[int]) -> int:
-        """Remove the containers of runs of this project."""
+        """Remove the containers and volumes of runs of this project."""
         if not runs:
             return 0
+        ours, numbers = {"label": [f"wf.project={self._project}"]}, set(map(str, runs))
         with contextlib.closing(self._found_engine().connect()) as client, reporting("leftovers cannot be removed"):
-            found = client.containers(all=True, filters={"label": [f"wf.project={self._project}"]})
-            left = [each["Id"] for each in found if each["Labels"].get("wf.run") in set(map(str, runs))]
-            for container_id in left:
-                _remove(client, container_id)
-        return len(left)
+            containers = client.containers(all=True, filters=ours)
+            volumes = client.volumes(filters=ours)["Volumes"] or ()
+            left = [each for each in containers if each["Labels"].get("wf.run") in numbers]
+            for each in left:
+                remove_container(client, each["Id"])
+            left_volumes = [each for each in volumes if each["Labels"].get("wf.run") in numbers]
+            for each in left_volumes:
+                remove_volume(client, each["Name"])
+        return len(left) + len(left_volumes)
 
     @property
     def _project(self) -> str:
@@ -172,7 +203,8 @@ class DockerBackend:
 
     def _wanted(self, task: Task) -> Wanted:
         assert task.image is not None, f"job {task.id} has no image: it is not for a backend"
-        return Wanted(task.image, gpu=self._gpus(task) != 0)
+        account = task.parameters.get("containerRegistry")
+        return Wanted(task.image, gpu=self._gpus(task) != 0, account=account if isinstance(account, str) else "")
 
     def _surroundings(self, launch: Launch, engine: Engine) -> Surroundings:
         return Surroundings(
@@ -194,7 +226,6 @@ class DockerBackend:
         )
 
     def _own_outputs(self, container: Container) -> None:
-        """Give what a container wrote as another user to the caller, who could not even delete it otherwise."""
         launch = container.launch
         if container.is_owned or launch.task.is_step:
             return  # a step runs as the caller
@@ -203,31 +234,9 @@ class DockerBackend:
             folders["/state"] = launch.state
         if launch.cache:
             folders["/cache"] = launch.cache
-        foreign = {place: folder for place, folder in folders.items() if has_foreign_files(folder)}
-        if os.geteuid() == 0:
-            for folder in foreign.values():
-                give_to(folder, os.getuid(), os.getgid())
-        elif foreign:
-            self._chown_in_container(container, foreign)
-        for folder in (launch.outputs, *launch.outputs.iterdir()):
-            if folder.is_dir() and not folder.is_symlink() and stat.S_IMODE(folder.stat().st_mode) == OPEN_TO_ALL:
-                folder.chmod(0o755)
+        take_over(container.client, folders, container.around, f"job `{launch.task.id}`")
+        close_folders(launch.outputs)
         container.is_owned = True
-
-    def _chown_in_container(self, container: Container, folders: Mapping[str, Path]) -> None:
-        """Only root may give files away, and a container may be root: of the same image, which is there."""
-        job = container.launch.task.id
-        client = container.client
-        with reporting(f"the files of job `{job}` in {container.launch.outputs} stay with another user"):
-            config = to_ownership_config(folders, container.around)
-            helper = client.create_container_from_config(config)["Id"]
-            try:
-                client.start(helper)
-                code = client.wait(helper)["StatusCode"]
-            finally:
-                _remove(client, helper)
-        if code:
-            raise EnvironmentProblem(f"the files of job `{job}` stay with another user: chown exited with {code}")
 
 
 def make_places(launch: Launch) -> None:
@@ -240,41 +249,10 @@ def make_places(launch: Launch) -> None:
         else:
             (inputs / name).touch()
     if not launch.task.is_step:
-        for folder in (inputs, launch.outputs, *launch.outputs.iterdir()):
+        for folder in (inputs, launch.outputs, *launch.outputs.iterdir(), *filter(None, [launch.storage])):
             folder.chmod(OPEN_TO_ALL)
-
-
-def has_foreign_files(folder: Path) -> bool:
-    """Whether anything in it belongs to someone else than the caller."""
-    me = os.getuid()
-    return any(
-        os.lstat(os.path.join(parent, name)).st_uid != me  # noqa: PTH118 - a walk over what may be a million files
-        for parent, folders, files in os.walk(folder)
-        for name in (*folders, *files)
-    )
-
-
-def give_to(folder: Path, user: int, group: int) -> None:
-    """Give everything in a folder to a user; links themselves, never what they point to."""
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            os.chown(os.path.join(parent, name), user, group, follow_symlinks=False)  # noqa: PTH118 - as above
 
 
 def _own(handle: Handle) -> Container:
     assert isinstance(handle, Container), "a handle of another backend"
     return handle
-
-
-def _remove(client: Any, container_id: str) -> None:
-    """Remove a container whatever it does, with the volumes that have no name; it may be gone, or going, already."""
-    import docker.errors
-
-    with reporting(f"container {container_id[:12]} cannot be removed"), contextlib.suppress(docker.errors.NotFound):
-        try:
-            client.remove_container(container_id, force=True, v=True)
-        except docker.errors.APIError as error:
-            if error.status_code != 409:
-                raise
-            # Somebody else is removing it.
-            client.wait(container_id, condition="removed")

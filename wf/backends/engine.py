@@ -6,7 +6,7 @@ The SDK is imported when a connection is made: that costs 0.2 s, which only comm
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,28 @@ def reporting(what: str) -> Iterator[None]:
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         reason, hint = _connection_failure(error)
         raise EnvironmentProblem(f"{what}: {reason}", hint=hint) from error
+
+
+def remove_container(client: Any, container_id: str) -> None:
+    """Remove a container whatever it does, with the volumes that have no name; it may be gone, or going, already."""
+    import docker.errors
+
+    with reporting(f"container {container_id[:12]} cannot be removed"), suppress(docker.errors.NotFound):
+        try:
+            client.remove_container(container_id, force=True, v=True)
+        except docker.errors.APIError as error:
+            if error.status_code != 409:
+                raise
+            # Somebody else is removing it.
+            client.wait(container_id, condition="removed")
+
+
+def remove_volume(client: Any, name: str) -> None:
+    """Remove a volume, which may be gone already."""
+    import docker.errors
+
+    with reporting(f"volume {name} cannot be removed"), suppress(docker.errors.NotFound):
+        client.remove_volume(name)
 
 
 def _endpoint() -> dict[str, Any]:

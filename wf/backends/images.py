@@ -22,13 +22,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from wf.backends.engine import Engine, reporting
+from wf.backends.pull import pull
 from wf.backends.recipe import Recipe
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork
 from wf.plan import Image, ProjectImage, RegistryImage
+from wf.project import STORE
+from wf.registries import Registries
 from wf.settings import DockerSettings
 
 LINES_OF_A_FAILED_BUILD = 15
@@ -40,6 +44,8 @@ class Wanted:
 
     image: Image
     gpu: bool = False
+    account: str = ""
+    """The name of the project's account to pull it with, where the job says one."""
 
     def __str__(self) -> str:
         return self.image.ref if isinstance(self.image, RegistryImage) else f"containers/{self.image.name}"
@@ -48,8 +54,10 @@ class Wanted:
 class Images:
     """The images of one plan. Used from one thread."""
 
-    def __init__(self, engine: Engine, settings: DockerSettings, host: HostNetwork, emit: Emit) -> None:
+    def __init__(self, engine: Engine, root: Path, settings: DockerSettings, host: HostNetwork, emit: Emit) -> None:
         self._client = engine.connect()
+        self._root = root
+        self._registries = Registries(root / STORE)
         self._settings = settings
         self._host = host
         self._emit = emit
@@ -80,7 +88,10 @@ class Images:
         if wanted not in self._had:
             if isinstance(wanted.image, RegistryImage):
                 ref = wanted.image.ref
-                self._had[wanted] = ref, self._id_of(ref) or self._pull(ref)
+                if wanted.image.stands_for:
+                    line = f"stands in for `{wanted.image.stands_for}`, as an alias says"
+                    self._emit(Preparing(what=f"image {ref}", line=line))
+                self._had[wanted] = ref, self._id_of(ref) or self._pull(ref, wanted.account)
             else:
                 self._had[wanted] = self._built(wanted.image, wanted.gpu, asked_by)
         return self._had[wanted]
@@ -94,17 +105,12 @@ class Images:
             except docker.errors.ImageNotFound:
                 return None
 
-    def _pull(self, ref: str) -> str:
-        failure = f"image `{ref}` is not in the engine and cannot be pulled"
-        with reporting(failure):
-            # Without a tag the SDK would pull every tag there is.
-            named = ref if ":" in ref.rpartition("/")[2] or "@" in ref else f"{ref}:latest"
-            for message in self._client.pull(named, stream=True, decode=True):
-                if error := message.get("error"):
-                    raise EnvironmentProblem(f"{failure}: {error}")
-                if not message.get("progressDetail"):
-                    layer = f"{message['id']}: " if "id" in message else ""
-                    self._emit(Preparing(what=f"image {ref}", line=layer + message.get("status", "")))
+    def _pull(self, ref: str, account: str = "") -> str:
+        with self._alone_in(self._root, f"image {ref}", "another wf may be pulling it: waiting"):
+            if found := self._id_of(ref):
+                return found
+            for line in pull(self._client, ref, self._registries, account):
+                self._emit(Preparing(what=f"image {ref}", line=line))
         found = self._id_of(ref)
         if found is None:
             raise EnvironmentProblem(f"image `{ref}` was pulled, but the engine does not know it")
@@ -170,18 +176,18 @@ class Images:
         arguments |= {name: found[0] for name, found in below.items()}
         if found := self._id_of(tag):
             return tag, found
-        with self._alone_in(image):
+        with self._alone_in(image.folder, f"image {image.name}", "another wf is building it: waiting"):
             return tag, self._id_of(tag) or self._build(recipe, tag, arguments)
 
     @contextmanager
-    def _alone_in(self, image: ProjectImage) -> Iterator[None]:
-        """Let one `wf` at a time build from a folder: the second then finds the image there."""
-        folder = os.open(image.folder, os.O_RDONLY)
+    def _alone_in(self, place: Path, what: str, busy: str) -> Iterator[None]:
+        """Let one `wf` at a time get an image: the second then finds it there."""
+        folder = os.open(place, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._emit(Preparing(what=f"image {image.name}", line="another wf is building it: waiting"))
+                self._emit(Preparing(what=what, line=busy))
                 fcntl.flock(folder, fcntl.LOCK_EX)
             yield
         finally:

@@ -3,19 +3,35 @@
 import argparse
 import json
 
-from wf.commands.shared import add_workflow, compile_workflow
-from wf.plan import DatasetRef, Image, Plan, ProjectImage, Task, TaskInput, TaskOutput, Text, UpstreamOutput
+from wf.commands.shared import add_images, add_workflow, compile_workflow, with_images
+from wf.plan import (
+    DatasetRef,
+    Image,
+    Plan,
+    ProjectImage,
+    RegistryImage,
+    Task,
+    TaskInput,
+    TaskOutput,
+    Text,
+    UpstreamOutput,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A workflow and the form of the answer."""
     add_workflow(parser)
+    add_images(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the plan."""
     plan = compile_workflow(arguments)
+
+    from wf.settings import load_settings
+
+    plan = with_images(plan, arguments.image, load_settings(plan.root))
     print(json.dumps(_as_json(plan), indent=2) if arguments.json else _as_text(plan))
     return 0
 
@@ -30,7 +46,8 @@ def _as_text(plan: Plan) -> str:
 
 
 def _details(task: Task) -> list[str]:
-    rows = [("image", _image(task.image)), ("needs", ", ".join(task.needs))]
+    instead = f", for {asked}" if (asked := _stands_for(task.image)) else ""
+    rows = [("image", (_image(task.image) or "") + instead), ("needs", ", ".join(task.needs))]
     rows += [("with", f"{name}: {_short(value)}") for name, value in task.parameters.items()]
     rows += [("env", f"{name}={_short(value)}") for name, value in task.env.items()]
     rows += [("env", f"{name}=secret:{secret.name}") for name, secret in task.secrets.items()]
@@ -49,6 +66,10 @@ def _image(image: Image | None) -> str | None:
     if image is None:
         return None
     return f"built from containers/{image.name}" if isinstance(image, ProjectImage) else image.ref
+
+
+def _stands_for(image: Image | None) -> str:
+    return image.stands_for if isinstance(image, RegistryImage) else ""
 
 
 def _short(value: object) -> str:
@@ -92,6 +113,7 @@ def _as_json(plan: Plan) -> dict[str, object]:
                 "name": task.id,
                 "uses": task.action,
                 "image": _image(task.image),
+                "image_stands_for": _stands_for(task.image),
                 "needs": list(task.needs),
                 "with": dict(task.parameters),
                 "env": dict(task.env),

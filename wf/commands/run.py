@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from wf.commands.shared import add_workflow, compile_workflow, open_store
+from wf.commands.shared import add_images, add_workflow, compile_workflow, open_store, with_images
 from wf.errors import Interrupted, InvalidWorkflow, Problem, TaskFailed
 from wf.plan import Plan
 
@@ -13,6 +13,7 @@ from wf.plan import Plan
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A workflow, where and how to run it, and how to tell about it."""
     add_workflow(parser)
+    add_images(parser)
     parser.add_argument(
         "--backend",
         choices=("auto", "docker", "process"),
@@ -32,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="append", default=[], metavar="JOB", help="run this job in any case; may be repeated"
     )
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="a file of NAME=value lines")
+    parser.add_argument(
+        "--inputs-mode",
+        choices=("cow", "ro", "shared"),
+        default="cow",
+        help="volumes and datasets that scripts and containers read: cow lets each job change a copy of its own, "
+        "ro lets none, shared lets all jobs of the run change one copy",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -45,7 +53,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from wf.secrets import load_secrets
     from wf.settings import load_settings
 
-    backend, reason = choose(arguments.backend, plan.root, load_settings(plan.root))
+    settings = load_settings(plan.root)
+    plan = with_images(plan, arguments.image, settings).with_inputs_mode(arguments.inputs_mode)
+    backend, reason = choose(arguments.backend, plan.root, settings)
     store = open_store(plan.root)
     with open_report(arguments.output, store, sys.stdout) as emit:
         result = run_plan(

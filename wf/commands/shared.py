@@ -12,6 +12,7 @@ from wf.plan import Plan
 from wf.project import find_root
 
 if TYPE_CHECKING:
+    from wf.settings import Settings
     from wf.store import Store
     from wf.store.records import RunRecord
 
@@ -39,6 +40,25 @@ def compile_workflow(arguments: argparse.Namespace) -> Plan:
     for warning in warnings:
         print(excerpt(warning), end="\n\n", file=sys.stderr)
     return plan
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Images to use in place of others."""
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="use an image in place of another; may be repeated, and wins over [images] in wf.toml",
+    )
+
+
+def with_images(plan: Plan, pairs: list[str], settings: "Settings") -> Plan:
+    """The plan with the images that `add_images` asked for, and those of the project's settings."""
+    from wf.aliases import apply_aliases, parse_aliases
+
+    named = parse_aliases(pairs)
+    return apply_aliases(plan, {**named, **{old: new for old, new in settings.images.items() if old not in named}})
 
 
 def open_history(folder: Path) -> "Store":
@@ -79,6 +99,33 @@ def _sweep(store: "Store", root: Path, backend_name: str, runs: list[int]) -> No
     if removed:
         numbers = ", ".join(str(run) for run in sorted(runs))
         print(f"swept up {removed} leftovers of run {numbers}, whose wf was killed", file=sys.stderr)
+
+
+def store_folder(folder: Path) -> Path:
+    """The `.wf` of the project around a folder, made if it is not there."""
+    from wf.store.layout import Layout
+
+    layout = Layout(find_root(folder))
+    layout.create()
+    return layout.folder
+
+
+def ask_secret(prompt: str, *, from_stdin: bool) -> str:
+    """A value that is typed without being shown, or read whole from standard input but for one line end."""
+    if from_stdin:
+        try:
+            value = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise InvalidWorkflow([Problem("what standard input holds is not UTF-8 text")]) from None
+    elif sys.stdin.isatty():
+        from getpass import getpass
+
+        value = getpass(prompt)
+    else:
+        raise InvalidWorkflow([Problem("there is no terminal to ask at", hint="`--help` says how to give it instead")])
+    if not value or "\0" in value:
+        raise InvalidWorkflow([Problem("the value is empty, or no text")])
+    return value
 
 
 def since(run: "RunRecord") -> float:

@@ -37,6 +37,7 @@ def make_key(task: Task, inputs: Iterable[InputRecord], shared: Shared) -> Cache
         secrets=tuple(sorted(name for name, ref in task.secrets.items() if ref.name in shared.secrets)),
         inputs={each.name: each.digest for each in inputs},
         outputs={output.name: output.type for output in task.outputs},
+        inputs_mode=task.inputs_mode,
         code=shared.code.files_of(task) if task.is_step and shared.code else {},
         files={local.parameter: _digest(local.path) for local in task.local_files},
     )

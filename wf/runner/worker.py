@@ -269,6 +269,7 @@ class Worker:
             code=shared.code.folder if task.is_step and shared.code else None,
             state=(state.path if state else self._folder.state) if task.state else None,
             cache=shared.layout.cache if task.cache else None,
+            storage=None if task.is_step else shared.layout.storage,
         )
 
 

@@ -186,6 +186,8 @@ class History:
     def jobs(self, run: int) -> tuple[JobRecord, ...]:
         """The jobs of a run in the order of its plan, with all that is known of them."""
         rows = self._connection.execute("SELECT * FROM jobs WHERE run = ? ORDER BY position", (run,)).fetchall()
+        plan = self._connection.execute("SELECT plan FROM runs WHERE id = ?", (run,)).fetchone()
+        images = {task["id"]: task["image"] for task in json.loads(plan["plan"])["tasks"]}
         inputs: dict[str, list[InputRecord]] = {row["name"]: [] for row in rows}
         outputs: dict[str, list[OutputRecord]] = {row["name"]: [] for row in rows}
         metrics: dict[str, dict[str, float]] = {row["name"]: {} for row in rows}
@@ -208,6 +210,8 @@ class History:
                 error=row["error"],
                 log=self._layout.job(row["cached_from"] or run, row["name"]).log,
                 cached_from=row["cached_from"],
+                image=images[row["name"]].get("ref") or f"containers/{images[row['name']]['name']}",
+                image_stands_for=images[row["name"]].get("stands_for", ""),
                 key=json.loads(row["key"]) if row["key"] else None,
                 inputs=tuple(inputs[row["name"]]),
                 outputs=tuple(outputs[row["name"]]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-FOLDER = ".wf"
+from wf.project import STORE
 
 _README = """\
 This folder belongs to `wf`. It holds what this project's runs have left:
@@ -19,9 +19,13 @@ artifacts/   outputs of jobs and imported datasets, named by their content: read
 runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish
+secrets.env, registries.env
+             what `wf secrets` and `wf registry` keep where there is no keyring
 cache/       downloads that runs share
+storage/     what jobs keep for later runs, at /storage
 
-All of it may be deleted while nothing runs; the history and the datasets are then gone.
+All of it may be deleted while nothing runs; the history, the datasets
+and the secrets are then gone.
 """
 
 
@@ -73,18 +77,19 @@ class Layout:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.folder = root / FOLDER
+        self.folder = root / STORE
         self.database = self.folder / "wf.db"
         self.artifacts = self.folder / "artifacts"
         self.runs = self.folder / "runs"
         self.code = self.folder / "code"
         self.state = self.folder / "state"
         self.cache = self.folder / "cache"
+        self.storage = self.folder / "storage"
         self.temporary = self.folder / "tmp"
 
     def create(self) -> None:
         """Make what is not there, or no longer: all of it may be deleted by hand."""
-        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache, self.temporary):
+        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache, self.storage, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
         ignore = self.folder / ".gitignore"
         if not ignore.exists():

@@ -70,6 +70,10 @@ class JobRecord(Record):
     metrics: Mapping[str, float] = field(default_factory=dict)
     model: str | None = None
     """The id of the model that it registered."""
+    image: str = ""
+    """What it was to run in: an image's name, or `containers/NAME`."""
+    image_stands_for: str = ""
+    """What the workflow asks for, where an alias chose the image; else nothing."""
 
 
 @dataclass(frozen=True, slots=True)
