@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 NAME: Final = r"[A-Za-z0-9_-]+"
+CONTEXT: Final = "context.event.github"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,19 @@ class Secret:
 
     name: str
     optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContextValue:
+    """`context.event.github.url` or `.ref`; the name may be any other, which means nothing."""
+
+    name: str
+
+
+def parse_context(text: str) -> ContextValue | None:
+    """What of the context a parameter stands for, or nothing if it is plain text."""
+    match = re.fullmatch(rf"{re.escape(CONTEXT)}\.({NAME})", text)
+    return ContextValue(match[1]) if match else None
 
 
 def parse_input(text: str) -> WorkflowInput | JobOutput | None:

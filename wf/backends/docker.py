@@ -22,7 +22,7 @@ from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, siz
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork, read_host_network
-from wf.plan import Plan, Task
+from wf.plan import HostProgram, Plan, Task
 from wf.settings import Settings
 
 OPEN_TO_ALL = 0o777
@@ -171,6 +171,7 @@ class DockerBackend:
         return -1 if wanted == "all" else wanted
 
     def _wanted(self, task: Task) -> Wanted:
+        assert not isinstance(task.image, HostProgram), f"{task.id} has no image"
         return Wanted(task.image, gpu=self._gpus(task) != 0)
 
     def _surroundings(self, launch: Launch, engine: Engine) -> Surroundings:

@@ -4,7 +4,18 @@ import argparse
 import json
 
 from wf.commands.shared import add_workflow, compile_workflow
-from wf.plan import DatasetRef, Image, Plan, ProjectImage, Task, TaskInput, TaskOutput, Text, UpstreamOutput
+from wf.plan import (
+    DatasetRef,
+    HostProgram,
+    Image,
+    Plan,
+    ProjectImage,
+    Task,
+    TaskInput,
+    TaskOutput,
+    Text,
+    UpstreamOutput,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +56,9 @@ def _details(task: Task) -> list[str]:
     return shown
 
 
-def _image(image: Image) -> str:
+def _image(image: Image | HostProgram) -> str:
+    if isinstance(image, HostProgram):
+        return "none: runs on this machine"
     return f"built from containers/{image.name}" if isinstance(image, ProjectImage) else image.ref
 
 
