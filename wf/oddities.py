@@ -98,10 +98,12 @@ class _Mender:
         """
         filled: dict[str, set[str]] = {}
         for name, job in jobs.items():
-            for volume in list(_volumes(job)) if job.get("uses") == _GIT else ():
+            if job.get("uses") != _GIT or not isinstance(job.setdefault("outputs", {}), dict):
+                continue
+            for volume in list(_volumes(job)):
                 loc = ("jobs", name, "inputs", volume)
                 self._warn(f"`{volume}` is filled by this job: write it under `outputs:`", loc, at_key=True)
-                job.setdefault("outputs", {}).setdefault(volume, job["inputs"].pop(volume))
+                job["outputs"].setdefault(volume, job["inputs"].pop(volume))
                 filled.setdefault(volume, set()).add(name)
         if not filled:
             return

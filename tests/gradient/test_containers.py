@@ -4,6 +4,8 @@ import pytest
 
 from tests.gradient.project import Gradient
 from tests.harness import tree
+from tests.programs.git_server import Repository
+from wf.store import Store
 
 pytestmark = pytest.mark.docker
 
@@ -237,3 +239,28 @@ def test_s2_a_workflow_that_takes_too_long_is_stopped(gradient: Gradient) -> Non
     )
 
     assert gradient.story() == ["A failed: the workflow timed out after 2 s"]
+
+
+def test_s7_3_a_checkout_feeds_a_container(gradient: Gradient) -> None:
+    """The program runs on this machine, the script in Docker, and the files pass from one to the other."""
+    repository = Repository(gradient.root / "repository")
+    repository.commit(README_md="checked out")
+    path = gradient.root / "repository" / "flow"
+    path.mkdir()
+
+    Gradient(path, gradient.image).run(
+        """
+        jobs:
+          Clone:
+            uses: git-checkout@v1
+            with: {url: context.event.github.url}
+            outputs: {repo: {type: volume}}
+          Read:
+            needs: [Clone]
+            uses: script@v1
+            with: {image: IMAGE, script: cat /inputs/repo/README.md}
+            inputs: {repo: Clone.outputs.repo}
+        """
+    )
+
+    assert "checked out" in (Store.open(path).layout.job(1, "Read").log).read_text()

@@ -62,7 +62,9 @@ class ParameterCompiler:
                 self._work_tree = tree
                 if tree is None:
                     hint = f"make it one, or write its address below `{CONTEXT}` under `context:`"
-                    message = f"job `{job}`: `{written}` is the git repository around this file, and there is none"
+                    message = (
+                        f"job `{job}`: `{written}` is about the git repository around this file, and there is none"
+                    )
                     self._notes.add(message, *loc, hint=hint, is_warning=not self._to_run)
                     return self._folder if wanted.name == "url" else None
                 return tree.path if wanted.name == "url" else tree.commit
