@@ -298,6 +298,14 @@ def test_s5_the_context_is_the_work_tree_and_its_commit(tmp_path: Path) -> None:
     assert {path.stat().st_nlink for path in objects} == {1}
 
 
+@pytest.mark.parametrize(("ref", "reuse"), [("a" * 40, True), ("main", False), ("$REF", False), ("abcdef1", False)])
+def test_only_a_commit_is_checked_out_once(checkout: Checkout, ref: str, reuse: bool) -> None:
+    """A branch may have moved since, so it is cloned anew in each run."""
+    (task,) = checkout.plan(f"{{url: 'https://example.com/x', ref: '{ref}'}}").tasks
+
+    assert task.reuse is reuse
+
+
 def test_s2_a_context_block_wins_over_the_work_tree(checkout: Checkout, server: GitServer) -> None:
     """Files with one come from pages of runs."""
     rest = f"context: {{event: {{github: {{ref: v1, url: '{server.address}/repo.git'}}}}}}"

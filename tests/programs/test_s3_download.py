@@ -1,5 +1,6 @@
 """`s3-download@v1` against a server that speaks S3."""
 
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,7 +14,6 @@ from tests.backends.tasks import make_task
 from tests.harness import tree
 from tests.projects import problems_of
 from wf.actions.programs import S3, compile_s3_download
-from wf.backends import programs
 from wf.backends.programs import program_problems
 from wf.plan import HostProgram
 from wf.programs.s3_download import main
@@ -125,7 +125,7 @@ def test_s7_4_the_secret_key_must_be_a_secret(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
-    monkeypatch.setattr(programs.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     task = make_task("python", step=False)
     task = replace(task, image=HostProgram("wf.programs.s3_download", package="boto3"))
 
