@@ -62,6 +62,11 @@ def compile_git_checkout(
     url, ref = parameters.url, parameters.ref
     if isinstance(url, str) and not has_variable(url) and (problem := url_problem(url)):
         complain(f"`{url}` is not a repository that can be cloned", "with", "url", hint=problem)
+    if isinstance(url, str) and re.match(r"https?://[^/@:]*:[^/@$]+@", url):
+        complain("the URL holds a password", "with", "url", hint="write `username: NAME` and `password: secret:NAME`")
+    password = parameters.password or ""
+    if password and not parse_secret(password) and not has_variable(password):
+        complain("`with.password` must be a secret", "with", "password", hint="write `secret:NAME`")
     if ref and not has_variable(ref) and (problem := ref_problem(ref)):
         complain(f"`{ref}` cannot be checked out", "with", "ref", hint=problem)
     source = {"work-tree": str(url)} if isinstance(url, Path) else {"url": url}
