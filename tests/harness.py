@@ -6,7 +6,7 @@ assert project.story() == ["a succeeded", ...]
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -167,11 +167,12 @@ class Project:
         at_once: int = 4,
         secrets: Mapping[str, str] | None = None,
         reuse: Reuse | None = None,
+        timeout: float | None = None,
         **jobs: job,
     ) -> RunResult:
         """Run a plan of these jobs."""
         return self.run_plan(
-            plan(graph, self.root, **jobs),
+            replace(plan(graph, self.root, **jobs), timeout=timeout),
             at_once=at_once,
             secrets=secrets,
             reuse=reuse,

@@ -19,6 +19,7 @@ ONLY_HERE = {
     "keyring": "wf/vault.py",
     "sqlite3": "wf/store/",
     "yaml": "wf/source.py",
+    "boto3": "wf/programs/s3_download.py",
     "comet_ml": "steps/tracking.py",
     "tensorflow": "steps/recommender/",
     "tensorflow_recommenders": "steps/recommender/",

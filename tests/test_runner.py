@@ -152,6 +152,21 @@ def test_given_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert project.story() == ["a failed: timed out after 0.05 s; it did not end when it was killed"]
 
 
+def test_a_workflow_that_takes_too_long_is_stopped(project: Project) -> None:
+    """What runs is stopped, what waits never starts, what has succeeded stays so, and the run says why it failed."""
+    result = project.run("done -> slow -> late", timeout=0.3, slow=job(sleep=60))
+
+    why = "the workflow timed out after 0.3 s"
+    assert project.story() == ["done succeeded", f"late skipped: {why}", f"slow failed: {why}"]
+    assert (result.state, project.store.history.run().error) == ("failed", why)
+
+
+def test_a_workflow_that_ends_in_time_succeeds(project: Project) -> None:
+    """Its timeout leaves no trace."""
+    assert project.run("a -> b", timeout=60).state == "succeeded"
+    assert project.store.history.run().error == ""
+
+
 def test_history_that_cannot_be_written(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the history breaks in the middle of a run, what runs is killed, and the error is the run's."""
 

@@ -32,6 +32,18 @@ Image = RegistryImage | ProjectImage
 
 
 @dataclass(frozen=True, slots=True)
+class HostProgram:
+    """A program of `wf` itself, for actions that have no image: it runs as a process of this machine."""
+
+    module: str
+    """What `python -m` runs: a module of `wf.programs`."""
+    executable: str = ""
+    """A program that this machine must have."""
+    package: str = ""
+    """A Python package that it must have."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamOutput:
     """What another job of this run has written."""
 
@@ -124,12 +136,15 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One job, compiled to one process in one container, or to something that `wf` does itself."""
+    """One job, compiled to one process: in a container, or a program of `wf` on this machine.
+
+    A job that only registers something is done by `wf` itself, without a process.
+    """
 
     id: str
     action: str
     """What the workflow wrote after `uses:`."""
-    image: Image | None
+    image: Image | HostProgram | None
     """`None` for what needs no process: no backend hears of it."""
     entrypoint: tuple[str, ...] | None
     """What replaces the image's entrypoint; `None` keeps it."""
@@ -183,6 +198,8 @@ class Plan:
     """In an order in which every task follows all that it needs."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """The workflow's inputs with their values, as text."""
+    timeout: float | None = None
+    """Seconds from the start of the first task, after which the run is stopped and counts as failed."""
 
     def for_backend(self) -> "Plan":
         """The plan without the tasks that need no process."""

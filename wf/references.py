@@ -8,6 +8,7 @@ NAME: Final = r"[A-Za-z0-9_-]+"
 LATEST: Final = "latest"
 _DATASET_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?"
 _VERSION_NAME: Final = r"[A-Za-z0-9._-]+"
+CONTEXT: Final = "context.event.github"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,19 @@ def parse_dataset(text: str) -> DatasetVersionName | None:
     """What a dataset reference names, or nothing if the text cannot be one."""
     match = re.fullmatch(rf"({_DATASET_NAME})(?::({_VERSION_NAME}))?", text)
     return DatasetVersionName(match[1], match[2] or LATEST) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextValue:
+    """`context.event.github.url` or `.ref`; the name may be any other, which means nothing."""
+
+    name: str
+
+
+def parse_context(text: str) -> ContextValue | None:
+    """What of the context a parameter stands for, or nothing if it is plain text."""
+    match = re.fullmatch(rf"{re.escape(CONTEXT)}\.({NAME})", text)
+    return ContextValue(match[1]) if match else None
 
 
 def parse_input(text: str) -> WorkflowInput | JobOutput | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from wf.actions import ACTIONS, STEP_PREFIX
 from wf.actions.container import ContainerParameters
+from wf.actions.programs import GIT, S3, GitCheckoutParameters, S3DownloadParameters
 from wf.actions.script import ScriptParameters
 from wf.actions.step import load_step, step_names
 from wf.spec import Workflow
@@ -18,6 +19,8 @@ def workflow_schema(root: Path) -> dict[str, Any]:
     parameters = {
         "container@v1": ContainerParameters.model_json_schema(by_alias=True),
         "script@v1": ScriptParameters.model_json_schema(by_alias=True),
+        GIT: GitCheckoutParameters.model_json_schema(by_alias=True),
+        S3: S3DownloadParameters.model_json_schema(by_alias=True),
     }
     for name in step_names(root):
         parameters[STEP_PREFIX + name] = load_step(root, name).inputs.model_json_schema()

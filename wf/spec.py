@@ -5,7 +5,6 @@ Nothing is resolved here: references are still text, defaults are not merged, ac
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,9 +18,9 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import ErrorDetails
 
-from wf.errors import InvalidWorkflow, Problem, Span
+from wf.errors import InvalidWorkflow, Problem
+from wf.mistakes import describe
 from wf.oddities import tolerate
 from wf.source import Document, Loc
 
@@ -110,10 +109,35 @@ class Defaults(_Part):
     cluster_id: str | None = Field(None, alias="clusterId")
 
 
+class GitHubContext(BaseModel):
+    """The commit that a run is about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str | None = None
+    ref: str | None = None
+
+
+class EventContext(BaseModel):
+    """What set a run off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    github: GitHubContext = GitHubContext()
+
+
+class Context(BaseModel):
+    """What the service fills in. Pages of its runs show files with it, and so do files that came from there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event: EventContext = EventContext()
+
+
 class Job(_Part):
     """One action, run in one container."""
 
-    uses: str | None = Field(None, description="`./steps/NAME`, `script@v1`, `container@v1` or `create-model@v1`")
+    uses: str | None = Field(None, description="an action: `./steps/NAME`, `script@v1`, ...")
     with_: dict[str, Any] = Field({}, alias="with", description="the action's parameters")
     needs: tuple[str, ...] = Field((), description="jobs that must succeed before this one starts")
     inputs: dict[str, InputSpec] = {}
@@ -133,7 +157,7 @@ class Workflow(_Part):
     inputs: dict[str, IOSpec] = {}
     defaults: Defaults = Defaults()
     on: Any = Field(None, description="triggers; kept, and not acted on by `wf run`")
-    context: Any = Field(None, description="values for `context.event...`")
+    context: Context = Field(Context(), description="what `context.event.github.url` and `.ref` stand for")
     timeout: float | None = Field(None, gt=0, description="seconds for the whole run")
 
 
@@ -161,7 +185,7 @@ def read_workflow(document: Document) -> Reading:
         return Reading(Workflow.model_validate(data), problems, frozenset())
     except ValidationError as error:
         wrong = error.errors(include_url=False)
-    problems += [_problem(document, details) for details in wrong]
+    problems += [describe(document, details, _known_keys) for details in wrong]
     broken = frozenset(str(loc[1]) for details in wrong if (loc := details["loc"])[0] == "jobs" and len(loc) > 1)
     unknown = {loc[0] for details in wrong if details["type"] == "extra_forbidden" and len(loc := details["loc"]) == 1}
     rest = {key: value for key, value in data.items() if key not in unknown}
@@ -178,137 +202,21 @@ def _only_needs(job: object) -> dict[str, object]:
     return {"needs": [need for need in needs if isinstance(need, str)] if isinstance(needs, list) else []}
 
 
-_KNOWN_KEYS = {
-    "workflow": tuple(Workflow.model_fields),
-    "job": ("uses", "with", "needs", "inputs", "outputs", "env", "resources", "timeout", "cache"),
-}
-
-_MEANT = {
-    "steps": "a job runs one action: write `uses:` and `with:`, and a job for each step",
-    "run": "write `uses: script@v1` with `with: {image: ..., script: ...}`",
-    "runs-on": "write `resources: {instance-type: ...}`",
-    "image": "write it under `with:`",
-    "container": "write `uses: container@v1` with `with: {image: ...}`",
-    "script": "write it under `with:`",
-    "command": "write it under `with:`",
-    "args": "write it under `with:`",
-    "permissions": "containers get only what they need; there is nothing to permit",
-    "id": "write `with: {ref: ...}`",
-    "ref": "write `with: {ref: ...}`",
-    "value": "write `with: {value: ...}`",
-}
-
-
-def _problem(document: Document, details: ErrorDetails) -> Problem:
-    loc: Loc = details["loc"]
-    place = _name(loc)
-    match details["type"]:
-        case "extra_forbidden":
-            return _unknown_key(document, loc)
-        case "missing":
-            message = f"{_name(loc[:-1])} has no `{loc[-1]}`"
-            return Problem(message, document.key_span(loc[:-1]), _missing_hint(str(loc[-1])))
-        case "string_type":
-            return Problem(
-                f"{place} must be text, not {_kind_of(details['input'])}",
-                document.span(loc),
-                _text_hint(details),
-            )
-        case "dict_type" | "model_type":
-            return _no_mapping(document, loc, details)
-        case "tuple_type":
-            return Problem(f"{place} must be a list, not {_kind_of(details['input'])}", document.span(loc))
-        case "value_error":
-            return Problem(f"{place}: {details['msg'].removeprefix('Value error, ')}", document.span(loc))
-    expected = details["msg"].replace("Input should be ", "must be ").replace("'", "`").partition(", unable")[0]
-    return Problem(f"{place} {expected}", _span_of(document, loc, details), _near_word(details))
-
-
-def _near_word(details: ErrorDetails) -> str:
-    words = re.findall(r"'([^']+)'", details["ctx"]["expected"]) if details["type"] == "literal_error" else []
-    near = get_close_matches(str(details["input"]), words, n=1)
-    return f"did you mean `{near[0]}`?" if near else ""
-
-
-def _no_mapping(document: Document, loc: Loc, details: ErrorDetails) -> Problem:
-    place, span = _name(loc), _span_of(document, loc, details)
-    if details["input"] is None:
-        return Problem(f"{place} is empty", span, "what belongs to it is indented below it")
-    hint = (
-        "indent it below the job's name" if loc[0] == "jobs" and len(loc) == 2 and loc[1] in _KNOWN_KEYS["job"] else ""
-    )
-    return Problem(f"{place} must be a mapping, not {_kind_of(details['input'])}", span, hint)
-
-
-def _span_of(document: Document, loc: Loc, details: ErrorDetails) -> Span:
-    # An empty value has no text to point at: its key has.
-    return document.key_span(loc) if details["input"] is None else document.span(loc)
-
-
-def _unknown_key(document: Document, loc: Loc) -> Problem:
-    key = str(loc[-1])
-    parent = _name(loc[:-1])
-    is_job = len(loc) == 3 and loc[0] == "jobs"
-    known = _KNOWN_KEYS["job" if is_job else "workflow"] if is_job or len(loc) == 1 else ("type", "with", "optional")
-    near = get_close_matches(key.lower(), known, n=1, cutoff=0.6)
-    if key in _MEANT:
-        hint = _MEANT[key]
-    elif near:
-        hint = f"did you mean `{near[0]}`?"
-    elif len(loc) == 1 and key == "env":
-        hint = "write it under `defaults:`"
-    elif key == "name":
-        hint = "the file's name names the workflow" if len(loc) == 1 else "the key above names the job"
-    elif len(loc) == 1 or is_job:
-        hint = f"the keys here are {', '.join(f'`{name}`' for name in known)}"
-    else:
-        hint = ""
-    return Problem(f"{parent} has an unknown key `{key}`", document.key_span(loc), hint)
-
-
-def _missing_hint(key: str) -> str:
-    return {
-        "jobs": "a workflow needs `jobs:`",
-        "type": "write `type: dataset`, `type: volume` or `type: string`",
-    }.get(key, "")
-
-
-def _text_hint(details: ErrorDetails) -> str:
-    value = details["input"]
-    if isinstance(value, dict) and len(value) == 1 and "secret" in value:
-        return f"write `secret:{value['secret']}` without a space"
-    if isinstance(value, int | float | bool):
-        return "put it in quotes"
-    return ""
-
-
-def _name(loc: Loc) -> str:
-    """The place in the user's words: `jobs.Train.with` of the file."""
-    shown = [part for part in loc if part not in ("reference", "io", "word", "number")]
-    match shown:
-        case []:
-            return "the workflow"
-        case ["jobs", job]:
-            return f"job `{job}`"
-        case ["jobs", job, *rest]:
-            return f"`{_dotted(rest)}` of job `{job}`"
-    return f"`{_dotted(shown)}`"
-
-
-def _dotted(parts: list[str | int]) -> str:
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def _kind_of(value: object) -> str:
-    names = {
-        dict: "a mapping",
-        list: "a list",
-        str: "text",
-        bool: "a truth value",
-        int: "a number",
-        float: "a number",
-    }
-    return names.get(type(value), "nothing")
+def _known_keys(loc: Loc) -> tuple[str, ...]:
+    """The keys that a mapping may have."""
+    match loc:
+        case ():
+            model: type[BaseModel] = Workflow
+        case ("jobs", _):
+            model = Job
+        case ("defaults",):
+            model = Defaults
+        case ("defaults", "resources"):
+            model = DefaultResources
+        case (*_, "resources"):
+            model = ResourcesSpec
+        case (*_, "with"):
+            model = IOWith
+        case _:
+            model = IOSpec
+    return tuple(info.alias or name for name, info in model.model_fields.items())

@@ -182,7 +182,7 @@ def test_teardown_ends_the_guardian(lab: Lab) -> None:
     lab.run(python("pass"))
     backend = lab.backend
     assert isinstance(backend, ProcessBackend)
-    guardian = backend._guardian
+    guardian = backend._processes._guardian
     assert guardian is not None
     backend.teardown()
     assert guardian.returncode == 0

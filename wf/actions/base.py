@@ -1,12 +1,12 @@
 """What an action is to the compiler: parameters in, one process out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wf.plan import Image, LocalFile, ModelSpec
+from wf.plan import HostProgram, Image, LocalFile, ModelSpec, SecretRef
 
 
 class Complain(Protocol):
@@ -28,13 +28,15 @@ class Ports:
 class Process:
     """What an action makes of its parameters: the part of a task that it decides."""
 
-    image: Image | None
+    image: Image | HostProgram | None
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...]
     parameters: Mapping[str, object]
     reads: Ports | None = None
     """Nothing where the action takes whatever inputs the workflow names."""
     writes: Ports | None = None
+    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    """Variables that its parameters add to the job's environment."""
     local_files: tuple[LocalFile, ...] = ()
     gpus: int | Literal["auto"] = 0
     is_step: bool = False
@@ -42,6 +44,8 @@ class Process:
     network: bool = True
     network_with: tuple[str, ...] = ()
     cache: bool = False
+    reuse: bool = True
+    """Whether the same parameters give the same outputs: not where they name something that changes elsewhere."""
     state: bool = False
 
 
@@ -74,8 +78,17 @@ def read_parameters(
             if details["type"] == "missing":
                 complain(f"`{action}` needs `with: {{{where[0]}: ...}}`", "with")
             else:
-                complain(f"`with.{_dotted(where)}` must be {_wanted(details['type'])}", "with", *where)
+                value = details["input"]
+                wanted = _wanted(details["type"], value)
+                complain(f"`with.{_dotted(where)}` must be {wanted}", "with", *where, hint=secret_hint(value))
         return None
+
+
+def secret_hint(value: object) -> str:
+    """What was meant by `secret: NAME`, which YAML reads as a mapping."""
+    if isinstance(value, dict) and len(value) == 1 and "secret" in value:
+        return f"write `secret:{value['secret']}` without a space"
+    return ""
 
 
 def _names(model: type[BaseModel]) -> list[str]:
@@ -86,5 +99,7 @@ def _dotted(where: Sequence[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in where)
 
 
-def _wanted(kind: str) -> str:
-    return {"string_type": "text: put it in quotes", "tuple_type": "a list", "list_type": "a list"}.get(kind, "text")
+def _wanted(kind: str, value: object) -> str:
+    if kind in ("tuple_type", "list_type"):
+        return "a list"
+    return "text: put it in quotes" if isinstance(value, int | float) else "text"

@@ -7,6 +7,7 @@ from wf.backends.base import Backend
 from wf.backends.docker import DockerBackend
 from wf.backends.engine import find_engine
 from wf.backends.process import ProcessBackend
+from wf.backends.programs import WithPrograms
 from wf.errors import EnvironmentProblem
 from wf.settings import Settings
 
@@ -15,6 +16,11 @@ Requested = Literal["auto", "docker", "process"]
 
 def choose(requested: Requested, root: Path, settings: Settings) -> tuple[Backend, str]:
     """The backend, and a sentence that says why; `docker` raises where no engine answers."""
+    backend, reason = _choose(requested, root, settings)
+    return WithPrograms(backend, settings.ca_bundle), reason
+
+
+def _choose(requested: Requested, root: Path, settings: Settings) -> tuple[Backend, str]:
     if requested == "process":
         return ProcessBackend(root, settings.ca_bundle), "asked for"
     try:

@@ -23,7 +23,7 @@ from wf.backends.views import View, Views
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork, read_host_network
-from wf.plan import Plan, Task
+from wf.plan import HostProgram, Plan, Task
 from wf.settings import Settings
 
 
@@ -203,6 +203,7 @@ class DockerBackend:
 
     def _wanted(self, task: Task) -> Wanted:
         assert task.image is not None, f"job {task.id} has no image: it is not for a backend"
+        assert not isinstance(task.image, HostProgram), f"{task.id} has no image"
         account = task.parameters.get("containerRegistry")
         return Wanted(task.image, gpu=self._gpus(task) != 0, account=account if isinstance(account, str) else "")
 

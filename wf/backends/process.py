@@ -2,60 +2,26 @@
 
 A step gets its folders through `WF_INPUTS`, `WF_OUTPUTS`, `WF_STATE` and `WF_CACHE`. Limits are not enforced, which the
 run says, and neither is isolation from the network. Actions that need an image are refused.
-
-Each step leads a process group, so whatever it starts ends with it. And one small guardian per run waits for the end
-of a pipe from `wf`: should `wf` die, even by SIGKILL, it kills every process that carries its mark in the environment
-(on Linux, where that can be seen).
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
-import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from wf.backends.base import Exit, Handle, Launch
+from wf.backends.local import LocalProcess, LocalProcesses, kept_environment
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
-from wf.host import CA_VARIABLES, read_host_network
+from wf.host import read_host_network
 from wf.plan import Plan, Task
-
-KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
-"""What a step sees of the environment of `wf` beside the network's settings: more could change its results unseen."""
-
-GUARDIAN = """
-import os, signal, sys, time
-if sys.stdin.read() != "done":
-    mark = b"WF_GUARDIAN=%d\\0" % os.getpid()
-    for _ in range(3):  # a process that was just being started has no mark yet
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{name}/environ", "rb") as environ:
-                    if mark in environ.read():
-                        os.kill(int(name), signal.SIGKILL)
-            except OSError:
-                pass
-        time.sleep(0.1)
-"""
-
-
-@dataclass(eq=False)
-class StepProcess:
-    """A handle."""
-
-    launch: Launch
-    process: subprocess.Popen[bytes]
-    reaper: threading.Thread
 
 
 class ProcessBackend:
@@ -68,7 +34,7 @@ class ProcessBackend:
         # Files of this machine are a step's to use here, so pip's variables need no sifting.
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
         self._host = replace(read_host_network(os.environ, ca_bundle), pip=pip)
-        self._guardian: subprocess.Popen[str] | None = None
+        self._processes = LocalProcesses()
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
         """Refuse what needs Docker; say what this backend does not do, and what the steps may miss."""
@@ -88,8 +54,7 @@ class ProcessBackend:
         if limited:
             names = ", ".join(f"`{name}`" for name in limited)
             emit(Preparing(what="processes", line=f"limits of CPU and memory are not enforced without Docker: {names}"))
-        if self._guardian is None:
-            self._guardian = _start_guardian()
+        self._processes.guard()
         if missing := missing_packages():
             line = f"steps may fail: {sys.prefix} lacks {', '.join(missing)} (pip install -e '.[steps]')"
             emit(Preparing(what="processes", line=line))
@@ -101,81 +66,42 @@ class ProcessBackend:
         software = json.dumps([platform.python_version(), platform.platform(), packages])
         return f"process:{hashlib.sha256(software.encode()).hexdigest()}"
 
-    def start(self, launch: Launch) -> StepProcess:
-        """Start it at the head of a process group of its own."""
-        assert self._guardian is not None, f"start({launch.task.id}): called before prepare"
+    def start(self, launch: Launch) -> LocalProcess:
+        """Start it in the folder of its code."""
         assert launch.code is not None, f"start({launch.task.id}): a step without code"
         inputs = launch.scratch / "inputs"
         inputs.mkdir()
         for name, path in launch.inputs.items():
             (inputs / name).symlink_to(path.absolute())
-        command = [*(launch.task.entrypoint or ()), *launch.task.command]
-        if command[0] == "python":
-            command[0] = sys.executable
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=launch.code,
-                env=self._environment(launch, inputs),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise EnvironmentProblem(f"job `{launch.task.id}` could not start: {error}") from error
-        reaper = threading.Thread(target=_reap, args=[process], name=f"reaper of {launch.task.id}", daemon=True)
-        reaper.start()
-        return StepProcess(launch, process, reaper)
+        return self._processes.start(launch, self._environment(launch, inputs), launch.code)
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
-        """What arrives on the pipe that is its standard output and error."""
-        output = _own(handle).process.stdout
-        assert output is not None
-        with output:
-            while chunk := output.read(1 << 16):
-                yield chunk
+        """Everything that the step prints."""
+        return self._processes.logs(handle)
 
     def wait(self, handle: Handle) -> Exit:
-        """Its exit code, or 128 and the signal that ended it, as a shell says it."""
-        step = _own(handle)
-        step.reaper.join()
-        code = step.process.returncode
-        return Exit(code if code >= 0 else 128 - code)
+        """How it ended."""
+        return self._processes.wait(handle)
 
     def stop(self, handle: Handle, *, kill: bool = False) -> None:
-        """Signal the whole group."""
-        step = _own(handle)
-        # Once it is reaped, its number may be another's.
-        if step.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(step.process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+        """End it early, with all that it started."""
+        self._processes.stop(handle, kill=kill)
 
     def destroy(self, handle: Handle) -> None:
-        """Make sure that nothing of it runs. Its scratch folder goes with the run's."""
-        self.stop(handle, kill=True)
-        step = _own(handle)
-        step.reaper.join()
-        if step.process.stdout:
-            step.process.stdout.close()
+        """Make sure that nothing of it runs."""
+        self._processes.destroy(handle)
 
     def teardown(self) -> None:
-        """Let the guardian go, which has nothing left to guard."""
-        if self._guardian is not None:
-            self._guardian.communicate("done")
-            self._guardian = None
+        """Nothing is left to guard."""
+        self._processes.teardown()
 
     def sweep(self, runs: Collection[int]) -> int:
         """Nothing: the guardian has ended the processes of a `wf` that died."""
         return 0
 
     def _environment(self, launch: Launch, inputs: Path) -> dict[str, str]:
-        env = {name: os.environ[name] for name in (*KEPT_VARIABLES, *CA_VARIABLES) if name in os.environ}
-        env |= self._host.variables(str(self._host.ca_bundle))
+        env = kept_environment() | self._host.variables(str(self._host.ca_bundle))
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **launch.env}
-        if self._guardian is not None:
-            env["WF_GUARDIAN"] = str(self._guardian.pid)
         env |= {"PYTHONPATH": str(launch.code), "WF_INPUTS": str(inputs), "WF_OUTPUTS": str(launch.outputs.absolute())}
         if launch.state:
             env["WF_STATE"] = str(launch.state.absolute())
@@ -202,36 +128,9 @@ def has_gpu() -> bool:
     return Path("/dev/nvidia0").exists() or Path("/dev/dxg").exists()
 
 
-def _start_guardian() -> subprocess.Popen[str]:
-    """See the module's docstring."""
-    return subprocess.Popen(
-        [sys.executable, "-IS", "-c", GUARDIAN],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        # Out of the terminal's group: Ctrl-C is for wf, and the guardian outlives it.
-        start_new_session=True,
-    )
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a step, then end what it left in its group: nothing outlives it, and its log can end."""
-    # Not forgotten yet, so its number is still that of its group and of no other.
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def _is_installed(name: str) -> bool:
     try:
         importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _own(handle: Handle) -> StepProcess:
-    assert isinstance(handle, StepProcess), "a handle of another backend"
-    return handle

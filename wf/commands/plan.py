@@ -6,6 +6,7 @@ import json
 from wf.commands.shared import add_images, add_workflow, compile_workflow, with_images
 from wf.plan import (
     DatasetRef,
+    HostProgram,
     Image,
     Plan,
     ProjectImage,
@@ -62,13 +63,15 @@ def _details(task: Task) -> list[str]:
     return shown
 
 
-def _image(image: Image | None) -> str | None:
+def _image(image: Image | HostProgram | None) -> str | None:
     if image is None:
         return None
+    if isinstance(image, HostProgram):
+        return "none: runs on this machine"
     return f"built from containers/{image.name}" if isinstance(image, ProjectImage) else image.ref
 
 
-def _stands_for(image: Image | None) -> str:
+def _stands_for(image: Image | HostProgram | None) -> str:
     return image.stands_for if isinstance(image, RegistryImage) else ""
 
 

@@ -22,6 +22,14 @@ def add_workflow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workflow", type=Path, metavar="FILE", help="a workflow, for example workflows/train-model.yaml"
     )
+    add_inputs(parser)
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Values for the inputs of a workflow."""
+    parser.add_argument(
+        "--inputs", type=Path, metavar="FILE", help="values of workflow inputs, in YAML or JSON; --set wins over it"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -36,7 +44,7 @@ def compile_workflow(arguments: argparse.Namespace) -> Plan:
     from wf.compile import compile_file
     from wf.source import excerpt
 
-    plan, warnings = compile_file(arguments.workflow, find_root(arguments.workflow), _settings(arguments.set))
+    plan, warnings = compile_file(arguments.workflow, find_root(arguments.workflow), read_settings(arguments))
     for warning in warnings:
         print(excerpt(warning), end="\n\n", file=sys.stderr)
     return plan
@@ -134,9 +142,12 @@ def since(run: "RunRecord") -> float:
     return (end - datetime.fromisoformat(run.started)).total_seconds()
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
-    settings = {}
-    for pair in pairs:
+def read_settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """What `add_inputs` asked for."""
+    from wf.inputs import read_inputs
+
+    settings = read_inputs(arguments.inputs) if arguments.inputs else {}
+    for pair in arguments.set:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise InvalidWorkflow([Problem(f"`--set {pair}` sets nothing", hint="write `--set NAME=VALUE`")])

@@ -79,6 +79,7 @@ def run_plan(
                     scheduler.interrupt()
                 states = scheduler.states
                 state = scheduler.run()
+                error = scheduler.error
             finally:
                 left = _tear_down(backend, report) or (scheduler is not None and scheduler.gave_up)
         except KeyboardInterrupt:

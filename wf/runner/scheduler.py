@@ -86,9 +86,14 @@ class Scheduler:
         self._digests: dict[tuple[str, str], str] = {}
         self._cleaning: list[Worker] = []
         self._signals = 0
+        self._deadline = math.inf
+        self.error = ""
+        """What ended the run early, other than the user."""
 
     def run(self) -> RunState:
         """Run until every job has come to its end."""
+        if self._plan.timeout is not None:
+            self._deadline = time.monotonic() + self._plan.timeout
         self._sorter.prepare()
         self._release()
         try:
@@ -145,10 +150,12 @@ class Scheduler:
         return StoredInput(f"{source.job}.outputs.{source.output}", digest, self._store.artifacts.path(digest))
 
     def _wait(self) -> None:
-        deadline = min((each.deadline for each in self._running.values()), default=math.inf)
+        deadline = min(self._deadline, *(each.deadline for each in self._running.values()))
         with contextlib.suppress(Empty):
             rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
             self._handle(self._shared.mailbox.receive(rest))
+        if self._deadline <= time.monotonic():
+            self._time_out()
         if deadline <= time.monotonic():
             self._press_the_late()
 
@@ -214,7 +221,7 @@ class Scheduler:
         )
         if end.state == "succeeded":
             self._sorter.done(task.id)
-            if not self._signals:
+            if not self._signals and not self.error:
                 self._release()
         elif end.state == "failed":
             self._skip_dependents()
@@ -242,6 +249,19 @@ class Scheduler:
         for task in self._plan.tasks:
             if self.states[task.id] == "waiting":
                 self._finish(task, JobEnd("cancelled", error=STOPPED))
+
+    def _time_out(self) -> None:
+        """The whole run has taken too long: nothing more starts, and what runs is asked to end."""
+        self._deadline = math.inf
+        self.error = f"the workflow timed out after {self._plan.timeout:g} s"
+        self._ready.clear()
+        for running in list(self._running.values()):
+            if running.ending is None:
+                running.ending = ("failed", self.error)
+                self._press(running, _ASKED)
+        for task in self._plan.tasks:
+            if self.states[task.id] == "waiting":
+                self._finish(task, JobEnd("skipped", error=self.error))
 
     def _press_the_late(self) -> None:
         for running in list(self._running.values()):

@@ -1,0 +1,74 @@
+"""Workflows in the Gradient format, run as they would be by `wf run`, and what came of them."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.projects import compile_text
+from wf.backends.choose import choose
+from wf.events import Event, JobFinished, JobLog, JobNote
+from wf.runner import RunResult, run_plan
+from wf.secrets import Secrets
+from wf.settings import Settings
+from wf.store import Store
+
+
+class Gradient:
+    """A project without steps. `IMAGE` in a workflow stands for an image that is there."""
+
+    def __init__(self, root: Path, image: str) -> None:
+        self.root = root
+        self.image = image
+        self.events: list[Event] = []
+
+    def run(self, workflow: str, **secrets: str) -> RunResult:
+        """Run a workflow in Docker."""
+        plan = compile_text(self.root, workflow.replace("IMAGE", self.image))
+        backend, _ = choose("docker", self.root, Settings())
+        self.events.clear()
+        return run_plan(
+            plan,
+            backend=backend,
+            store=Store.open(self.root),
+            secrets=Secrets([secrets.get]),
+            emit=self.events.append,
+            jobs=2,
+        )
+
+    def script(self, script: str, rest: str = "") -> list[str]:
+        """Run one job `A` with this script, and what `rest` adds to the job; returns what it printed."""
+        body = script.replace("\n", "\n        ")
+        job = f"  A:\n    uses: script@v1\n    with:\n      image: IMAGE\n      script: |-\n        {body}\n"
+        self.run(f"jobs:\n{job}" + "".join(f"    {line}\n" for line in rest.splitlines()))
+        return self.log("A")
+
+    def log(self, job: str) -> list[str]:
+        """What a job of the last run printed."""
+        return [line for event in self.events if isinstance(event, JobLog) and event.job == job for line in event.lines]
+
+    def story(self) -> list[str]:
+        """How the jobs ended, and what was noted."""
+        told = []
+        for event in self.events:
+            match event:
+                case JobFinished():
+                    told.append(f"{event.job} {event.state}" + (f": {event.error}" if event.error else ""))
+                case JobNote():
+                    told.append(f"{event.job} note: {event.message}")
+        return told
+
+    def output(self, job: str, name: str) -> Path:
+        """What a job of the last run left: a file or a folder."""
+        store = Store.open(self.root)
+        record = next(each for each in store.history.jobs(store.history.run().id) if each.name == job)
+        return store.artifacts.path(next(each.digest for each in record.outputs if each.name == name))
+
+
+def build(client: Any, base: str, tag: str, **config: Any) -> str:
+    """Make an image out of another one: the same files, other settings."""
+    container = client.create_container(base, ["true"])["Id"]
+    try:
+        repository, _, version = tag.partition(":")
+        client.commit(container, repository, version, conf=config)
+    finally:
+        client.remove_container(container)
+    return tag

@@ -1,0 +1,73 @@
+"""`with:` of jobs: every reference replaced by what it stands for."""
+
+from wf.compile.notes import Notes, did_you_mean
+from wf.references import CONTEXT, ContextValue, JobOutput, WorkflowInput, parse_context, parse_input
+from wf.source import scalar
+from wf.spec import Job, Workflow
+from wf.worktree import WorkTree, find_work_tree
+
+
+class ParameterCompiler:
+    """The parameters of one workflow's jobs.
+
+    Args:
+        to_run: a run is to follow, so what this machine must have for it is missed now.
+    """
+
+    def __init__(self, notes: Notes, workflow: Workflow, values: dict[str, str], *, to_run: bool) -> None:
+        self._notes = notes
+        self._workflow = workflow
+        self._values = values
+        self._to_run = to_run
+        self._folder = notes.document.path.resolve().parent
+        self._work_tree: WorkTree | None = None
+
+    def parameters(self, name: str, job: Job) -> dict[str, object]:
+        """The parameters of one job; those that refer to something without a value are left out."""
+        found = {}
+        for key, value in job.with_.items():
+            place = ("jobs", name, "with", key)
+            self._notes.expressions(f"job `{name}`: ", value, *place)
+            resolved = self._resolve(name, value, *place) if isinstance(value, str) else value
+            if resolved is not None:
+                found[key] = resolved
+        return found
+
+    def _resolve(self, job: str, value: str, *loc: str | int) -> object:
+        if context := parse_context(value):
+            return self._context(job, value, context, *loc)
+        match parse_input(value):
+            case WorkflowInput(name) if name not in self._workflow.inputs:
+                self._notes.unknown_input(name, self._workflow.inputs, *loc)
+            case WorkflowInput(name):
+                return scalar(self._values[name]) if name in self._values else None
+            case JobOutput(other) if other in self._workflow.jobs:
+                hint = "declare it under `inputs:`; the job finds it at `/inputs/NAME`"
+                message = f"job `{job}`: what another job writes is not known yet when `with` is read"
+                self._notes.add(message, *loc, hint=hint)
+            case _:
+                return value
+        return None
+
+    def _context(self, job: str, written: str, wanted: ContextValue, *loc: str | int) -> object:
+        """What the file's `context:` says, or else the work tree around it and its commit."""
+        given = self._workflow.context.event.github
+        match wanted.name:
+            case "url" if given.url:
+                return given.url
+            case "ref" if given.ref or given.url:
+                return given.ref
+            case "url" | "ref":
+                tree = self._work_tree or find_work_tree(self._folder)
+                self._work_tree = tree
+                if tree is None:
+                    hint = f"make it one, or write its address below `{CONTEXT}` under `context:`"
+                    message = (
+                        f"job `{job}`: `{written}` is about the git repository around this file, and there is none"
+                    )
+                    self._notes.add(message, *loc, hint=hint, is_warning=not self._to_run)
+                    return self._folder if wanted.name == "url" else None
+                return tree.path if wanted.name == "url" else tree.commit
+        hint = did_you_mean(wanted.name, {"url": 0, "ref": 0}) or f"there are `{CONTEXT}.url` and `{CONTEXT}.ref`"
+        self._notes.add(f"job `{job}`: `{written}` is not known", *loc, hint=hint)
+        return None
