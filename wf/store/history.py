@@ -210,8 +210,8 @@ class History:
                 error=row["error"],
                 log=self._layout.job(row["cached_from"] or run, row["name"]).log,
                 cached_from=row["cached_from"],
-                image=images[row["name"]].get("ref") or f"containers/{images[row['name']]['name']}",
-                image_stands_for=images[row["name"]].get("stands_for", ""),
+                image=_image_name(images[row["name"]]),
+                image_stands_for=(images[row["name"]] or {}).get("stands_for", ""),
                 key=json.loads(row["key"]) if row["key"] else None,
                 inputs=tuple(inputs[row["name"]]),
                 outputs=tuple(outputs[row["name"]]),
@@ -247,6 +247,15 @@ _OUTPUTS = """
     GROUP BY outputs.job, outputs.name
     ORDER BY outputs.name
 """
+
+
+def _image_name(image: Mapping[str, str] | None) -> str:
+    """What a job was to run in, from the image of its plan; nothing for what runs without one."""
+    if image is None:
+        return ""
+    if "ref" in image:
+        return image["ref"]
+    return f"containers/{image['name']}" if "name" in image else ""
 
 
 def _run(row: Row) -> RunRecord:
