@@ -292,7 +292,7 @@ def test_s5_the_context_is_the_work_tree_and_its_commit(tmp_path: Path) -> None:
     assert checkout.log() == [
         f"note: {repository.folder} has changes that are not committed; they are left out",
         f"cloning {repository.folder}",
-        f"{commit} is {commit}",
+        f"checked out {commit}",
     ]
     objects = [path for path in (repository.folder / ".git" / "objects").rglob("*") if path.is_file()]
     assert {path.stat().st_nlink for path in objects} == {1}

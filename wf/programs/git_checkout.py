@@ -72,7 +72,8 @@ def check_out(parameters: Mapping[str, str]) -> None:
     git.run("clone", "--quiet", "--no-checkout", "--no-hardlinks", "--template=", "--", source, ".")
     commit = _find(git, ref)
     _Git(folder, _environment()).run("checkout", "--quiet", "--detach", commit)
-    _say(f"{ref or 'the default branch'} is {commit}")
+    named = "" if ref == commit else f", which is {ref or 'the default branch'}"
+    _say(f"checked out {commit}{named}")
 
 
 def _find(git: _Git, ref: str) -> str:
