@@ -321,6 +321,10 @@ def test_logs_of_one_job_and_of_all(small: Small) -> None:
     assert small.wf("logs", "1", "second").out == "bye\n"
     assert small.wf("logs").out == "First  | hello\nSecond | bye\n"
     assert small.wf("logs", "latest", "First", "--tail", "0").out == ""
+    assert json.loads(small.wf("logs", "1", "Second", "--json").out) == {
+        "run": 1,
+        "jobs": [{"name": "Second", "state": "succeeded", "lines": ["bye"]}],
+    }
 
 
 def test_logs_can_be_followed_while_the_job_runs(small: Small) -> None:
@@ -344,6 +348,7 @@ def test_logs_can_be_followed_while_the_job_runs(small: Small) -> None:
     ("words", "message"),
     [
         (("show", "7"), "error: there is no run `7`\n  the last one is 1\n\n1 error\n"),
+        (("logs", "1", "--follow"), "error: `--follow` needs a job\n  write `wf logs RUN JOB --follow`\n\n1 error\n"),
         (("logs", "1", "Third"), "error: run 1 has no job `Third`\n  it has `First`, `Second`\n\n1 error\n"),
     ],
 )

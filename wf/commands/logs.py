@@ -1,6 +1,7 @@
 """Print what the jobs of a run printed, secrets masked. With --follow, go on while the run lasts."""
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -16,16 +17,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="?", default="latest", help="the number of a run (the last one)")
     parser.add_argument("job", nargs="?", help="one job; without it all jobs, each line with its job's name")
     parser.add_argument("-n", "--tail", type=int, metavar="N", help="only the last N lines of each job")
-    parser.add_argument("-f", "--follow", action="store_true", help="print new lines while the job runs")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("-f", "--follow", action="store_true", help="print new lines while the job runs")
+    form.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the logs in the order of the plan."""
+    if arguments.follow and not arguments.job:
+        raise InvalidWorkflow([Problem("`--follow` needs a job", hint="write `wf logs RUN JOB --follow`")])
     store = open_history(Path.cwd())
     run = store.history.run(arguments.run).id
     jobs = store.history.jobs(run)
     if arguments.job:
-        _one(store, run, jobs, arguments)
+        jobs = (_named(run, jobs, arguments.job),)
+    if arguments.json:
+        logs = [{"name": job.name, "state": job.state, "lines": _lines(job, arguments.tail)} for job in jobs]
+        print(json.dumps({"run": run, "jobs": logs}, indent=2))
+        return 0
+    if arguments.job:
+        _print_one(store, run, jobs[0], arguments)
         return 0
     width = max(len(job.name) for job in jobs)
     for job in jobs:
@@ -34,12 +45,15 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _one(store: Store, run: int, jobs: tuple[JobRecord, ...], arguments: argparse.Namespace) -> None:
-    found = [job for job in jobs if job.name.lower() == arguments.job.lower()]
+def _named(run: int, jobs: tuple[JobRecord, ...], name: str) -> JobRecord:
+    found = [job for job in jobs if job.name.lower() == name.lower()]
     if not found:
         names = ", ".join(f"`{job.name}`" for job in jobs)
-        raise InvalidWorkflow([Problem(f"run {run} has no job `{arguments.job}`", hint=f"it has {names}")])
-    job = found[0]
+        raise InvalidWorkflow([Problem(f"run {run} has no job `{name}`", hint=f"it has {names}")])
+    return found[0]
+
+
+def _print_one(store: Store, run: int, job: JobRecord, arguments: argparse.Namespace) -> None:
     for line in _lines(job, arguments.tail):
         print(line)
     if arguments.follow:
