@@ -153,6 +153,8 @@ class Task:
     span: Span
     parameters: Mapping[str, object] = field(default_factory=dict)
     """`with:` after references were resolved and types checked; for the record and for comparing runs."""
+    defaulted: frozenset[str] = frozenset()
+    """Those of the parameters that the workflow leaves to their defaults."""
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     """Environment variable -> the secret that fills it."""

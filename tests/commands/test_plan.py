@@ -82,3 +82,23 @@ def test_warnings_go_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     assert json.loads(out)["jobs"][0]["env"] == {"N": "5"}
     assert err.startswith("warning: `N` is read as the text `5`: put it in quotes\n")
+
+
+def test_parameters_at_their_defaults_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only what the workflow sets is shown; JSON has all."""
+    path = make_project(
+        tmp_path,
+        "jobs: {Ingest: {uses: ./steps/ingest, with: {dataset: ml-1m}, env: {KEY: 'secret:KEY?'}, "
+        "outputs: {ratings: {type: volume}}}}",
+    )
+
+    assert main(["plan", str(path)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert main(["plan", str(path), "--json"]) == 0
+    parameters = json.loads(capsys.readouterr().out)["jobs"][0]["with"]
+
+    assert shown[4:7] == [
+        "   with    dataset: ml-1m",
+        f"           ({len(parameters) - 1} more at their defaults: wf steps ingest)",
+        "   env     KEY=secret:KEY?",
+    ]

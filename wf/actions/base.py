@@ -32,6 +32,8 @@ class Process:
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...]
     parameters: Mapping[str, object]
+    defaulted: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Those of the parameters that the workflow leaves to their defaults."""
     reads: Ports | None = None
     """Nothing where the action takes whatever inputs the workflow names."""
     writes: Ports | None = None

@@ -70,6 +70,7 @@ def compile_step(root: Path, step: Step, given: Mapping[str, object], complain: 
         entrypoint=("python",),
         command=("-m", f"steps.{step.name}", "--with", json.dumps(explicit)),
         parameters=parameters,
+        defaulted=frozenset(parameters.keys() - given.keys()),
         reads=Ports(step.reads, step.optional),
         writes=Ports(step.writes, step.optional),
         local_files=files,

@@ -49,9 +49,14 @@ def _as_text(plan: Plan) -> str:
 def _details(task: Task) -> list[str]:
     instead = f", for {asked}" if (asked := _stands_for(task.image)) else ""
     rows = [("image", (_image(task.image) or "") + instead), ("needs", ", ".join(task.needs))]
-    rows += [("with", f"{name}: {_short(value)}") for name, value in task.parameters.items()]
+    given = {name: value for name, value in task.parameters.items() if name not in task.defaulted}
+    rows += [("with", f"{name}: {_short(value)}") for name, value in given.items()]
+    if task.defaulted:
+        rows.append(
+            ("with", f"({len(task.defaulted)} more at their defaults: wf steps {task.action.rpartition('/')[2]})")
+        )
     rows += [("env", f"{name}={_short(value)}") for name, value in task.env.items()]
-    rows += [("env", f"{name}=secret:{secret.name}") for name, secret in task.secrets.items()]
+    rows += [("env", f"{name}=secret:{secret.name}{'?' * secret.optional}") for name, secret in task.secrets.items()]
     rows += [("input", f"{port.name} <- {_source(port)}") for port in task.inputs]
     rows += [("output", _output(port)) for port in task.outputs]
     rows.append(("limits", _limits(task)))

@@ -175,6 +175,7 @@ class _Compiler:
             command=process.command,
             span=self.document.key_span(("jobs", name)),
             parameters=process.parameters,
+            defaulted=process.defaulted,
             env=env,
             secrets={**secrets, **process.secrets},
             inputs=inputs,
