@@ -142,6 +142,12 @@ def run_step(step: Step, run: Callable[[Any, Workspace], None], argv: Sequence[s
         except StepError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             return 1
+        except ModuleNotFoundError as error:
+            if (error.name or "steps").split(".")[0] == "steps":
+                raise
+            print(f"error: {step.name} needs the Python package {error.name}, which is not installed", file=sys.stderr)
+            print("  pip install -e '.[steps]' installs all that the steps need", file=sys.stderr, flush=True)
+            return 1
     return 0
 
 
