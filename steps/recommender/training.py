@@ -90,9 +90,9 @@ def train_and_evaluate(
     fingerprint = _fingerprint(config, training_data)
     progress = checkpoint.load(state, fingerprint) or _not_started(model, fingerprint)
     if progress.history:
+        print(f"continuing after epoch {len(progress.history)} of an interrupted training", flush=True)
         for record in _records(progress):
             report(record)
-        print(f"continuing after epoch {len(progress.history)} of an interrupted training", flush=True)
         model.set_weights(progress.weights)
         _set_variables(model.optimizer.variables, progress.optimizer)
 
