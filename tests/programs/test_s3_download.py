@@ -129,4 +129,4 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     task = make_task("python", step=False)
     task = replace(task, image=HostProgram("wf.programs.s3_download", package="boto3"))
 
-    assert program_problems([task]) == ["job `job` needs the Python package `boto3`: pip install 'wf[s3]'"]
+    assert program_problems([task]) == ["job `job` needs the Python package `boto3`: pip install -e '.[s3]'"]

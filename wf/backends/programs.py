@@ -116,7 +116,7 @@ def program_problems(tasks: Iterable[Task]) -> list[str]:
         if program.executable and not shutil.which(program.executable):
             problems.append(f"job `{task.id}` needs `{program.executable}`, which is not installed on this machine")
         if program.package and importlib.util.find_spec(program.package) is None:
-            problems.append(f"job `{task.id}` needs the Python package `{program.package}`: pip install 'wf[s3]'")
+            problems.append(f"job `{task.id}` needs the Python package `{program.package}`: pip install -e '.[s3]'")
     return problems
 
 
