@@ -5,7 +5,7 @@ assert project.story() == ["a succeeded", ...]
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
@@ -207,14 +207,7 @@ class Project:
 
     def story(self) -> list[str]:
         """What became of the jobs, in the order in which they ended, and what was noted."""
-        told = []
-        for event in self.events:
-            match event:
-                case JobFinished():
-                    told.append(f"{event.job} {event.state}" + (f": {event.error}" if event.error else ""))
-                case JobNote():
-                    told.append(f"{event.job} note: {event.message}")
-        return told
+        return story(self.events)
 
     def starts_and_ends(self) -> list[str]:
         """`+a` for each job that started, `-a` for each that ended, in their order."""
@@ -238,6 +231,18 @@ class Project:
     def job(self, name: str) -> JobRecord:
         """What the history holds about a job of the last run."""
         return next(each for each in self.store.history.jobs(self.store.history.run().id) if each.name == name)
+
+
+def story(events: Iterable[Event]) -> list[str]:
+    """What became of the jobs of a run, in the order in which they ended, and what was noted."""
+    told = []
+    for event in events:
+        match event:
+            case JobFinished():
+                told.append(f"{event.job} {event.state}" + (f": {event.error}" if event.error else ""))
+            case JobNote():
+                told.append(f"{event.job} note: {event.message}")
+    return told
 
 
 def tree(folder: Path) -> dict[str, str]:

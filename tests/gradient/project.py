@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from tests.harness import story
 from tests.projects import compile_text
 from wf.backends.choose import choose
-from wf.events import Event, JobFinished, JobLog, JobNote
+from wf.events import Event, JobLog
 from wf.runner import RunResult, run_plan
 from wf.secrets import Secrets
 from wf.settings import Settings
@@ -47,14 +48,7 @@ class Gradient:
 
     def story(self) -> list[str]:
         """How the jobs ended, and what was noted."""
-        told = []
-        for event in self.events:
-            match event:
-                case JobFinished():
-                    told.append(f"{event.job} {event.state}" + (f": {event.error}" if event.error else ""))
-                case JobNote():
-                    told.append(f"{event.job} note: {event.message}")
-        return told
+        return story(self.events)
 
     def output(self, job: str, name: str) -> Path:
         """What a job of the last run left: a file or a folder."""
