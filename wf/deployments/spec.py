@@ -1,0 +1,161 @@
+"""What a deployment is to be, and what it is: frozen records, plain data in and out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+Strategy = Literal["rolling", "blue-green", "canary"]
+"""How a new revision takes the place of the old one. `rolling`: replica by replica. `blue-green`: all of the new one
+is started beside the old one, then traffic moves at once. `canary`: the new one gets a share of the traffic first."""
+
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+DeploymentState = Literal["updating", "serving", "degraded", "scaled to zero", "stopped", "failed"]
+"""`degraded`: fewer replicas are ready than there should be. `failed`: none of them is."""
+
+ReplicaPhase = Literal["starting", "running", "restarting", "exited"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMount:
+    """A model of the store, shown read-only to every replica."""
+
+    model: str
+    """Its id, its name, or a dataset as `NAME`, `NAME:VERSION` or `NAME:TAG`."""
+    path: str
+    """Where its folder appears in the container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to ask a replica whether it is well: by HTTP, by a command in it, or else by connecting to its port."""
+
+    path: str | None = None
+    """200-399 is well."""
+    command: tuple[str, ...] = ()
+    port: int | None = None
+    """The deployment's port where there is none."""
+    initial_delay: float = 0.0
+    period: float = 10.0
+    timeout: float = 1.0
+    failures: int = 3
+    """So many failures in a row count. Times are seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSpec:
+    """What to run and how it is reached."""
+
+    image: str
+    """A name as registries know it, for which the project's aliases count; or `./containers/NAME`."""
+    command: tuple[str, ...] = ()
+    """If its first word begins with `-`, arguments for the image's entrypoint; else it takes the entrypoint's place."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Variable -> name of the secret that fills it when a replica starts."""
+    port: int = 80
+    """Where the container listens for HTTP."""
+    grpc_port: int | None = None
+    """Where it listens for gRPC, if it does."""
+    replicas: int = 1
+    models: tuple[ModelMount, ...] = ()
+    readiness: Probe | None = None
+    """Traffic reaches a replica only while this says so."""
+    liveness: Probe | None = None
+    startup: Probe | None = None
+    """How long a replica may take until it is ready: `initial_delay + period * failures`."""
+    cpus: float | None = None
+    """Limit of each replica."""
+    memory: int | None = None
+    """Limit of each replica in bytes."""
+    enabled: bool = True
+    """Whether it runs at all."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data from which `from_json` makes the same."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "DeploymentSpec":
+        """What `to_json` wrote."""
+        probes = {name: _probe(data[name]) for name in ("readiness", "liveness", "startup")}
+        models = tuple(ModelMount(**each) for each in data["models"])
+        return cls(**{**data, **probes, "models": models, "command": tuple(data["command"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One container of a deployment."""
+
+    id: str
+    """The engine's id of the container."""
+    name: str
+    revision: int
+    phase: ReplicaPhase
+    started: str | None
+    """RFC 3339, as all times here."""
+    finished: str | None
+    ready: bool
+    """Whether traffic reaches it."""
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A spec that a deployment had at some time; numbers count from 1."""
+
+    number: int
+    spec: DeploymentSpec
+    image: str
+    """The id of the image that it resolved to."""
+    models: tuple[str, ...]
+    """The digests of its models, in the order of the spec: they stay in the store as long as this does."""
+    created: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An entry of the history."""
+
+    at: str
+    action: str
+    """`create`, `update`, `scale`, `stop`, `start`, `rollback`, `recover`."""
+    revision: int
+    """The one that serves after it."""
+    by: str
+    why: str
+    outcome: Literal["under way", "succeeded", "failed", "rolled back"]
+    detail: str = ""
+    """What happened, where it did not go as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment as it is now."""
+
+    id: str
+    """A UUID."""
+    name: str
+    spec: DeploymentSpec
+    revision: int
+    """The number of the revision that serves."""
+    state: DeploymentState
+    endpoint: str
+    """`HOST:PORT` on this machine, without a scheme; it stays the same as long as the deployment exists."""
+    grpc_endpoint: str | None
+    created: str
+    revisions: tuple[Revision, ...] = ()
+    """Oldest first."""
+    history: tuple[Change, ...] = ()
+    """Oldest first."""
+    replicas: tuple[Replica, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data."""
+        return asdict(self)
+
+
+def _probe(data: Mapping[str, Any] | None) -> Probe | None:
+    return None if data is None else Probe(**{**data, "command": tuple(data["command"])})
