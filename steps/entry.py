@@ -78,6 +78,8 @@ class Step:
     """Whether the step always needs the network."""
     network_with: tuple[str, ...] = ()
     """Environment variables that give the step the network when they are set, such as an API key."""
+    control: bool = False
+    """Whether the step asks `wf` for something while it runs, at the address in `WF_API`; it has the network then."""
     cache: bool = False
     """Whether the step keeps downloads in `Workspace.cache`, which all runs of the project share."""
     state: bool = False

@@ -68,6 +68,7 @@ class job:  # noqa: N801 -- a word of the language
     reuse: bool = False
     network: bool = True
     network_with: tuple[str, ...] = ()
+    control: bool = False
     model: str | None = None
     """Registers its input `model` under this name, without the backend."""
 
@@ -104,6 +105,7 @@ class job:  # noqa: N801 -- a word of the language
             is_step=self.is_step,
             network=self.network,
             network_with=self.network_with,
+            control=self.control,
             cache=self.cache,
             reuse=self.reuse,
             state=self.state,

@@ -7,7 +7,7 @@ import configparser
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,6 +35,13 @@ class HostNetwork:
     """In lower and upper case: programs disagree about which they read."""
     pip: Mapping[str, str] = field(default_factory=dict)
     """`PIP_*` variables with the addresses that a container can reach too."""
+
+    def past_proxies(self, host: str) -> "HostNetwork":
+        """The same, with a host that no proxy stands before."""
+        if not self.proxies:
+            return self
+        hosts = ",".join(filter(None, [self.proxies.get("no_proxy"), host]))
+        return replace(self, proxies={**self.proxies, "no_proxy": hosts, "NO_PROXY": hosts})
 
     def variables(self, ca_path: str) -> dict[str, str]:
         """The environment that passes all this on to a program that finds the CA bundle at `ca_path`."""

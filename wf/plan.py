@@ -174,6 +174,8 @@ class Task:
     network: bool = True
     network_with: tuple[str, ...] = ()
     """Variables that give it the network when they are set, where `network` is false."""
+    control: bool = False
+    """Whether it may ask `wf` for something while it runs (see `wf.control`)."""
     model: ModelSpec | None = None
     """The model that it registers; it has no image then."""
     cache: bool = False

@@ -1,5 +1,7 @@
 """Where a project begins."""
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Final
 
@@ -17,3 +19,8 @@ def find_root(start: Path) -> Path:
     return next(
         (above for above in (folder, *folder.parents) if any((above / mark).exists() for mark in MARKS)), folder
     )
+
+
+def project_id(root: Path) -> str:
+    """What names the project in `PROJECT_ID`, always the same for the same folder."""
+    return "p" + hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]

@@ -1,7 +1,7 @@
 """Workflows in the Gradient format, run as they would be by `wf run`, and what came of them."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.harness import story
 from tests.projects import compile_text
@@ -12,6 +12,9 @@ from wf.secrets import Secrets
 from wf.settings import Settings
 from wf.store import Store
 
+if TYPE_CHECKING:
+    from wf.control.http import Handler
+
 
 class Gradient:
     """A project without steps. `IMAGE` in a workflow stands for an image that is there."""
@@ -20,6 +23,8 @@ class Gradient:
         self.root = root
         self.image = image
         self.events: list[Event] = []
+        self.handlers: tuple[Handler, ...] = ()
+        """Who answers what jobs ask `wf` for."""
 
     def run(self, workflow: str, **secrets: str) -> RunResult:
         """Run a workflow in Docker."""
@@ -33,6 +38,7 @@ class Gradient:
             secrets=Secrets([secrets.get]),
             emit=self.events.append,
             jobs=2,
+            handlers=self.handlers,
         )
 
     def script(self, script: str, rest: str = "") -> list[str]:

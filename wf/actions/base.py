@@ -45,6 +45,7 @@ class Process:
     model: ModelSpec | None = None
     network: bool = True
     network_with: tuple[str, ...] = ()
+    control: bool = False
     cache: bool = False
     reuse: bool = True
     """Whether the same parameters give the same outputs: not where they name something that changes elsewhere."""

@@ -32,4 +32,5 @@ def compile_container(given: Mapping[str, object], complain: Complain) -> Proces
         entrypoint=None if parameters.command is None else tuple(parameters.command),
         command=tuple(parameters.args),
         parameters=given,
+        control=True,
     )

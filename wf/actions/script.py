@@ -26,4 +26,5 @@ def compile_script(given: Mapping[str, object], complain: Complain) -> Process |
         entrypoint=("bash",),
         command=("-c", parameters.script),
         parameters=given,
+        control=True,
     )

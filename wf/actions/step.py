@@ -29,6 +29,7 @@ class Step(Protocol):
     gpus: int | Literal["auto"]
     network: bool
     network_with: tuple[str, ...]
+    control: bool
     cache: bool
     state: bool
 
@@ -76,8 +77,9 @@ def compile_step(root: Path, step: Step, given: Mapping[str, object], complain: 
         local_files=files,
         gpus=step.gpus,
         is_step=True,
-        network=step.network,
+        network=step.network or step.control,
         network_with=step.network_with,
+        control=step.control,
         cache=step.cache,
         state=step.state,
     )

@@ -17,6 +17,8 @@ The life of a backend in one run:
 7. `teardown()`, once, after the last task: removes what `prepare` and the tasks together made for this run only, and
    sees to it that what they left in the storage belongs to the caller. Safe without `prepare`.
 
+`doorway()`, after `prepare`, from any thread, at any time: how tasks reach this machine, if they can.
+
 `sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left.
 """
 
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from wf.control.control import Doorway
 from wf.events import Emit
 from wf.plan import Plan, Task
 
@@ -77,6 +80,9 @@ class Backend(Protocol):
 
     def image_digest(self, task: Task) -> str:
         """What identifies the software that the task will run in. Valid after `prepare`."""
+
+    def doorway(self) -> Doorway | None:
+        """How tasks with a network reach this machine; nothing where they cannot."""
 
     def start(self, launch: Launch) -> Handle:
         """2. Start a task; raises `EnvironmentProblem` if the engine cannot."""

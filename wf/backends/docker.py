@@ -15,11 +15,12 @@ from typing import Any
 
 from wf.backends.base import Exit, Handle, Launch
 from wf.backends.convert import Surroundings, inputs_folder, to_container_config
-from wf.backends.engine import Engine, find_engine, remove_container, remove_volume, reporting
+from wf.backends.engine import Engine, find_doorway, find_engine, remove_container, remove_volume, reporting
 from wf.backends.images import Images, Wanted
 from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
 from wf.backends.views import View, Views
+from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork, read_host_network
@@ -51,6 +52,7 @@ class DockerBackend:
         self._settings = settings
         self._engine = engine
         self._host = HostNetwork()
+        self._doorway: Doorway | None = None
         self._images: dict[Wanted, str] = {}
         self._views = Views()
         self._storage: tuple[Path, Surroundings] | None = None
@@ -59,7 +61,10 @@ class DockerBackend:
     def prepare(self, plan: Plan, emit: Emit) -> None:
         """Check the engine, resources and disk, then have every image ready."""
         engine = self._found_engine()
+        self._doorway = find_doorway(engine) if any(task.control for task in plan.tasks) else None
         self._host = read_host_network(os.environ, self._settings.ca_bundle)
+        if self._doorway:
+            self._host = self._host.past_proxies(self._doorway.host)
         problems = cpu_problems(plan.tasks, engine.cpus)
         problems += disk_problems([self._root, engine.root] if engine.is_local else [self._root])
         if not engine.gpu_driver:
@@ -79,6 +84,10 @@ class DockerBackend:
     def image_digest(self, task: Task) -> str:
         """The id of its image, which is a hash of its content."""
         return self._images[self._wanted(task)]
+
+    def doorway(self) -> Doorway | None:
+        """The engine's own end of the bridge network, which is an address of this machine if the engine runs on it."""
+        return self._doorway
 
     def start(self, launch: Launch) -> Container:
         """Create its container, attach to it, and only then start it: so no byte of its output is missed."""

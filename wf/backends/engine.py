@@ -6,11 +6,12 @@ The SDK is imported when a connection is made: that costs 0.2 s, which only comm
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 
 OLDEST_API = (1, 40)
@@ -94,6 +95,21 @@ def find_engine(timeout: int = 10) -> Engine:
             return Engine(endpoint, version["Version"], ".".join(map(str, api)), client.info())
         finally:
             client.close()
+
+
+def find_doorway(engine: Engine) -> Doorway | None:
+    """How containers on the engine's usual network reach this machine; nothing where it runs elsewhere."""
+    if "Docker Desktop" in engine.info.get("OperatingSystem", ""):
+        return Doorway("127.0.0.1", "host.docker.internal")  # its virtual machine passes this on
+    if not engine.address.startswith(("unix://", "http+unix://")):
+        return None
+    import docker.errors
+
+    with closing(engine.connect()) as client, suppress(docker.errors.DockerException):
+        configured = client.inspect_network("bridge")["IPAM"]["Config"] or ()
+        gateways = [each["Gateway"] for each in configured if "." in each.get("Gateway", "")]
+        return Doorway(gateways[0], gateways[0]) if gateways else None
+    return None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from wf.backends.base import Exit, Handle, Launch
+from wf.control.control import LOOPBACK, Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.plan import Plan, Task
@@ -75,6 +76,11 @@ class FakeBackend:
         """The same for every image of the same name."""
         assert self._plan is not None, f"image_digest({task.id}): called before prepare"
         return f"fake:{task.image}"
+
+    def doorway(self) -> Doorway:
+        """The machine itself: nothing runs elsewhere."""
+        assert self._plan is not None, "doorway: called before prepare"
+        return LOOPBACK
 
     def start(self, launch: Launch) -> FakeHandle:
         """Note that it runs."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from wf.backends.base import Exit, Handle, Launch
 from wf.backends.local import LocalProcess, LocalProcesses, kept_environment
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems
+from wf.control.control import LOOPBACK, Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import read_host_network
@@ -33,7 +34,7 @@ class ProcessBackend:
         self._root = root
         # Files of this machine are a step's to use here, so pip's variables need no sifting.
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        self._host = replace(read_host_network(os.environ, ca_bundle), pip=pip)
+        self._host = replace(read_host_network(os.environ, ca_bundle), pip=pip).past_proxies(LOOPBACK.host)
         self._processes = LocalProcesses()
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
@@ -65,6 +66,10 @@ class ProcessBackend:
         packages = sorted(entry.name for folder in folders for entry in folder.glob("*.dist-info"))
         software = json.dumps([platform.python_version(), platform.platform(), packages])
         return f"process:{hashlib.sha256(software.encode()).hexdigest()}"
+
+    def doorway(self) -> Doorway:
+        """The machine itself."""
+        return LOOPBACK
 
     def start(self, launch: Launch) -> LocalProcess:
         """Start it in the folder of its code."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import wf
 from wf.backends.base import Backend, Exit, Handle, Launch
 from wf.backends.local import LocalProcess, LocalProcesses, kept_environment
+from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit
 from wf.host import read_host_network
@@ -53,6 +54,10 @@ class WithPrograms:
         if isinstance(task.image, HostProgram):
             return f"{task.image.module}:{wf.__version__}"
         return self._inner.image_digest(task)
+
+    def doorway(self) -> Doorway | None:
+        """That of the other backend: programs are `wf` themselves."""
+        return self._inner.doorway()
 
     def start(self, launch: Launch) -> Handle:
         """Start it in its empty scratch folder."""

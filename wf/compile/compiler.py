@@ -13,6 +13,7 @@ from wf.actions.create_model import check_model_ports
 from wf.compile.notes import Notes, did_you_mean
 from wf.compile.parameters import ParameterCompiler
 from wf.compile.ports import PortCompiler
+from wf.control.control import API_KEY
 from wf.errors import InvalidWorkflow, Problem
 from wf.graph import find_cycle, in_order
 from wf.plan import Plan, Resources, SecretRef, Task
@@ -188,6 +189,7 @@ class _Compiler:
             model=process.model,
             network=process.network,
             network_with=process.network_with,
+            control=process.control,
             cache=process.cache,
             # A job without outputs runs for its effect, which nobody can keep, and a model is made anew each time.
             reuse=job.cache and process.reuse and bool(job.outputs) and process.model is None,
@@ -212,7 +214,7 @@ class _Compiler:
                 env.pop(variable, None)
                 secrets.pop(variable, None)
                 if secret := parse_secret(value):
-                    secrets[variable] = SecretRef(secret.name, secret.optional)
+                    secrets[variable] = SecretRef(secret.name, secret.optional or variable == API_KEY)
                 else:
                     env[variable] = value
         return env, secrets

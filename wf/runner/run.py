@@ -6,10 +6,12 @@ out by a worker in a thread of its own, which sends messages.
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wf.backends.base import Backend
+from wf.control.control import Control
+from wf.control.http import Handler
 from wf.errors import WfError
 from wf.events import Emit, Event, JobState, RunFinished, RunStarted, RunState
 from wf.logs import Masker
@@ -45,12 +47,14 @@ def run_plan(
     jobs: int,
     reuse: Reuse = Reuse(),  # noqa: B008 - it is frozen
     backend_reason: str = "",
+    handlers: Iterable[Handler] = (),
 ) -> RunResult:
     """Run a plan with at most `jobs` tasks at once. What has run before with all the same is taken from the store.
 
     A failed job stops those that need it and nothing else. The first Ctrl-C asks all tasks to end and kills them after
-    a grace period, the second kills them at once. Raises `EnvironmentProblem` if the run cannot be prepared; it is
-    then recorded as failed, with the reason.
+    a grace period, the second kills them at once. `handlers` answer what jobs ask `wf` while they run.
+
+    Raises `EnvironmentProblem` if the run cannot be prepared; it is then recorded as failed, with the reason.
     """
     report = _Report(emit)
     started = time.monotonic()
@@ -59,6 +63,7 @@ def run_plan(
     error = ""
     scheduler: Scheduler | None = None
     left = False
+    control = Control((task.id for task in plan.tasks if task.control), handlers, backend.doorway)
     with Interrupts() as interrupts:
         run = store.history.begin_run(plan, backend.name)
         try:
@@ -73,7 +78,7 @@ def run_plan(
             )
             try:
                 with interrupts.raising():
-                    scheduler = _prepare(plan, run, backend, store, secrets, report.emit, jobs, reuse)
+                    scheduler = _prepare(plan, run, backend, store, secrets, report.emit, jobs, reuse, control)
                 interrupts.on_signal = scheduler.interrupt
                 if interrupts.received:
                     scheduler.interrupt()
@@ -81,6 +86,7 @@ def run_plan(
                 state = scheduler.run()
                 error = scheduler.error
             finally:
+                control.close()
                 left = _tear_down(backend, report) or (scheduler is not None and scheduler.gave_up)
         except KeyboardInterrupt:
             state, states = "cancelled", dict.fromkeys(states, "cancelled")
@@ -97,7 +103,15 @@ def run_plan(
 
 
 def _prepare(
-    plan: Plan, run: int, backend: Backend, store: Store, secrets: Secrets, emit: Emit, jobs: int, reuse: Reuse
+    plan: Plan,
+    run: int,
+    backend: Backend,
+    store: Store,
+    secrets: Secrets,
+    emit: Emit,
+    jobs: int,
+    reuse: Reuse,
+    control: Control,
 ) -> Scheduler:
     """Everything that has to be there before the first task starts. What can fail soonest comes first."""
     values = secrets.resolve(ref for task in plan.tasks for ref in task.secrets.values())
@@ -111,9 +125,10 @@ def _prepare(
         layout=store.layout,
         artifacts=store.artifacts,
         secrets=values,
-        masker=Masker(values.values()),
+        masker=Masker([*values.values(), *control.tokens.values()]),
         code=code,
         mailbox=Mailbox(),
+        control=control,
     )
     return Scheduler(plan, datasets=datasets, shared=shared, store=store, emit=emit, jobs=jobs, reuse=reuse)
 

@@ -14,10 +14,12 @@ from typing import TextIO
 
 from wf.backends.base import Backend, Exit, Handle, Launch
 from wf.cache import CacheKey
+from wf.control.control import Control
 from wf.errors import WfError
 from wf.imports import imported_files
 from wf.logs import SHORTEST_SECRET, LineSplitter, Masker
 from wf.plan import MODEL_INPUT, Task
+from wf.project import project_id
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.register import register_model
 from wf.store.artifacts import Artifacts
@@ -130,6 +132,7 @@ class Shared:
     masker: Masker
     code: Code | None
     mailbox: Mailbox
+    control: Control
 
 
 class Worker:
@@ -254,7 +257,8 @@ class Worker:
         for variable, value in values.items():
             if len(value) < SHORTEST_SECRET:
                 self._note(f"the secret in {variable} has less than {SHORTEST_SECRET} characters: its log shows it")
-        env = {**task.env, **values}
+        given = shared.control.environment(task.id, project_id(shared.layout.root)) if task.control else {}
+        env = {**given, **task.env, **values}
         create_output_folders(task, self._folder.outputs)
         if task.state and state is None:
             self._folder.state.mkdir()

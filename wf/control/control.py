@@ -1,0 +1,96 @@
+"""What a run has of the server: the address for its jobs. The server itself starts when the first job needs it."""
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from wf.control.http import Handler
+
+if TYPE_CHECKING:
+    from wf.control.server import Server
+
+API: Final = "WF_API"
+"""The variable that holds the address of the server, with the job's token in it."""
+API_KEY: Final = "PAPERSPACE_API_KEY"
+"""The variable of the `gradient` client's key. Jobs have one in any case, so no secret is needed to fill it."""
+NOWHERE: Final = "http://wf-cannot-be-reached-from-this-docker-engine.invalid"
+"""What jobs are given where they cannot reach this machine: whoever calls it reads the reason in the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """How the tasks of a backend reach this machine."""
+
+    bind: str
+    """The address of this machine to listen at, which nobody but its tasks reaches."""
+    host: str
+    """The name or address by which the tasks know it."""
+
+
+LOOPBACK: Final = Doorway("127.0.0.1", "127.0.0.1")
+"""For tasks that are processes of this machine."""
+
+
+class Control:
+    """The server of one run, and the tokens of its jobs. May be used from any thread."""
+
+    def __init__(
+        self, jobs: Iterable[str], handlers: Iterable[Handler], find_doorway: Callable[[], Doorway | None]
+    ) -> None:
+        self.tokens: Mapping[str, str] = {job: secrets.token_hex(20) for job in jobs}
+        """What each job proves itself with: secrets, which no log shows."""
+        self._handlers = tuple(handlers)
+        self._find_doorway = find_doorway
+        self._lock = threading.Lock()
+        self._server: Server | None = None
+        self._address = ""
+
+    def environment(self, job: str, project: str) -> dict[str, str]:
+        """The variables that a job finds the server by: ours, and those of the `gradient` client.
+
+        Args:
+            job: the id of a task; one without a token gets nothing.
+            project: the id that the client shall have for this project.
+        """
+        token = self.tokens.get(job)
+        if token is None:
+            return {}
+        base = f"{self._open()}/{token}"
+        return {
+            API: base,
+            "PAPERSPACE_API_HOST": f"{base}/graphql",
+            "PAPERSPACE_CONFIG_HOST": base,
+            "PAPERSPACE_CONFIG_LOG_HOST": base,
+            "PAPERSPACE_CONFIG_SERVICE_HOST": base,
+            API_KEY: token,
+            "PROJECT_ID": project,
+        }
+
+    def close(self) -> None:
+        """Stop answering. Safe to call twice, and where nobody ever asked."""
+        with self._lock:
+            server, self._server = self._server, None
+            self._address = NOWHERE
+        if server:
+            server.stop()
+
+    def _open(self) -> str:
+        with self._lock:
+            if not self._address:
+                self._address = self._started() or NOWHERE
+            return self._address
+
+    def _started(self) -> str:
+        doorway = self._find_doorway()
+        if doorway is None:
+            return ""
+        from wf.control.server import Server
+
+        try:
+            self._server = Server(doorway, self._handlers, self.tokens)
+        except OSError:
+            return ""  # the engine's address is not one of this machine
+        self._server.start()
+        return self._server.address

@@ -1,0 +1,49 @@
+"""Requests and answers, and who answers them."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a job asks."""
+
+    method: str
+    path: str
+    """Decoded, without the query and without a token."""
+    query: Mapping[str, str]
+    """The last value of each name."""
+    body: bytes
+    job: str
+    """The id of the task that asks, known from its token."""
+    base: str = ""
+    """The address at which the job reaches this server, its token inside: for links to this server in an answer."""
+
+    def json(self) -> object:
+        """The body as JSON; raises `ValueError` if it is none."""
+        return json.loads(self.body or b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What it is told."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request], Response | None]
+"""Answers a request, or returns nothing where the path is not its own. Called from many threads at once."""
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """An answer in JSON."""
+    return Response(status, json.dumps(value).encode())
+
+
+def error_response(status: int, message: str) -> Response:
+    """An error, under the key that clients look for."""
+    return json_response({"error": {"status": status, "message": message}, "message": message}, status)
