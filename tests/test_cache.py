@@ -44,8 +44,12 @@ def test_equal_keys() -> None:
         (replace(KEY, env={"SEED": "1", "X": "y"}), ['env.X (unset) -> "y"']),
         (replace(KEY, inputs={"ratings": "bb"}), ["input ratings changed"]),
         (replace(KEY, inputs={"users": "aa"}), ["input ratings is gone", "input users is new"]),
-        (replace(KEY, secrets=()), ['secrets ["COMET_API_KEY"] -> []']),
+        (replace(KEY, secrets=()), ["secret COMET_API_KEY is gone"]),
         (replace(KEY, inputs_mode="ro"), ['inputs_mode "cow" -> "ro"']),
+        (
+            replace(KEY, parameters={**KEY.parameters, "learning_rate": "0.1" * 50}),
+            [f'with.learning_rate 0.1 -> "{("0.1" * 50)[:76]}...'],
+        ),
         (replace(KEY, outputs={"model": "dataset"}), ['outputs.model "volume" -> "dataset"']),
     ],
 )
@@ -53,3 +57,14 @@ def test_differences(now: CacheKey, sentences: list[str]) -> None:
     """Each part that changed changes the digest and has its sentence."""
     assert now.digest != KEY.digest
     assert explain(now, KEY.to_json()) == sentences
+
+
+def test_a_text_of_several_lines_shows_the_first_that_differs() -> None:
+    """A script is seldom on one line."""
+    before = replace(KEY, parameters={"script": "set -e\necho 1\necho 2"})
+    shorter = replace(KEY, parameters={"script": "set -e"})
+
+    assert explain(replace(KEY, parameters={"script": "set -e\necho 3\necho 2"}), before.to_json()) == [
+        'with.script line 2: "echo 1" -> "echo 3"'
+    ]
+    assert explain(shorter, before.to_json()) == ['with.script line 2: "echo 1" -> (unset)']

@@ -80,7 +80,7 @@ def test_a_failed_execution_is_not_reused(tmp_path: Path) -> None:
 
     project.run("make", make=MAKE)
 
-    assert project.decisions() == ["make ran: it did not succeed, or its outputs are gone"]
+    assert project.decisions() == ["make ran: it failed in run 1"]
 
 
 def test_outputs_that_are_gone_are_made_again(project: Project) -> None:
@@ -89,7 +89,7 @@ def test_outputs_that_are_gone_are_made_again(project: Project) -> None:
 
     project.run(GRAPH, make=MAKE, use=USE)
 
-    assert project.decisions() == ["make from 1", "use ran: it did not succeed, or its outputs are gone"]
+    assert project.decisions() == ["make from 1", "use ran: its outputs of run 1 are gone, or changed"]
 
 
 def test_outputs_that_were_tampered_with_are_made_again(project: Project) -> None:
@@ -100,7 +100,7 @@ def test_outputs_that_were_tampered_with_are_made_again(project: Project) -> Non
 
     project.run(GRAPH, make=MAKE, use=USE)
 
-    assert project.decisions()[1] == "use ran: it did not succeed, or its outputs are gone"
+    assert project.decisions()[1] == "use ran: its outputs of run 1 are gone, or changed"
     assert tree(project.job("use").outputs[0].path) == {"data": "3"}
 
 

@@ -4,10 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 SCHEMA = 2
 """Raised when the meaning of a key changes, so that older ones no longer match."""
+
+_UNSET = object()
+_LONGEST_SHOWN = 80  # characters of a value in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,14 @@ class CacheKey:
 
 def explain(now: CacheKey, before: Mapping[str, Any]) -> list[str]:
     """What differs from an earlier key, as its JSON; a sentence each, nothing if the keys are the same."""
-    if before.get("schema") != SCHEMA:
+    return differences(now.to_json(), before)
+
+
+def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """The same for two keys as JSON."""
+    if before.get("schema") != now.get("schema"):
         return ["it ran with another version of wf"]
-    return list(_differences(now.to_json(), before))
+    return list(_differences(now, before))
 
 
 def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
@@ -63,6 +72,8 @@ def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[
             yield "the image changed"
         elif name == "inputs":
             yield from _changed_names("input ", value, old)
+        elif name == "secrets":
+            yield from _changed_names("secret ", dict.fromkeys(value), dict.fromkeys(old))
         elif name == "code":
             yield from _changed_names("", value, old)
         elif name == "files":
@@ -71,9 +82,9 @@ def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[
             prefix = {"parameters": "with", "outputs": "outputs"}.get(name, name)
             for key in sorted({*value, *old}):
                 if value.get(key) != old.get(key):
-                    yield f"{prefix}.{key} {_shown(old, key)} -> {_shown(value, key)}"
+                    yield f"{prefix}.{key} {_change(old.get(key, _UNSET), value.get(key, _UNSET))}"
         else:
-            yield f"{name} {json.dumps(old)} -> {json.dumps(value)}"
+            yield f"{name} {_change(old, value)}"
 
 
 def _changed_names(kind: str, now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
@@ -86,5 +97,17 @@ def _changed_names(kind: str, now: dict[str, Any], before: dict[str, Any]) -> It
             yield f"{kind}{name} changed"
 
 
-def _shown(values: dict[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else "(unset)"
+def _change(before: object, now: object) -> str:
+    """`0.1 -> 0.05`; of texts of several lines, the first lines that differ."""
+    if isinstance(before, str) and isinstance(now, str):
+        pairs = zip_longest(before.splitlines(), now.splitlines(), fillvalue=_UNSET)
+        differing = next(((n, *pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1]), None)
+        if differing and "\n" in before + now:
+            number, old, new = differing
+            return f"line {number}: {_shown(old)} -> {_shown(new)}"
+    return f"{_shown(before)} -> {_shown(now)}"
+
+
+def _shown(value: object) -> str:
+    text = "(unset)" if value is _UNSET else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."

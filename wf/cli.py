@@ -24,6 +24,7 @@ COMMANDS: Final = {
         "runs": "list earlier runs",
         "show": "show one run: jobs, outputs, metrics",
         "logs": "print what a job printed",
+        "why": "say why a job ran, or did not have to",
     },
     "Data": {
         "datasets": "list, import, export and tag versioned data",

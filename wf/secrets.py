@@ -34,6 +34,10 @@ class Secrets:
             raise _not_set(sorted(missing))
         return found
 
+    def known(self, refs: Iterable[SecretRef]) -> set[str]:
+        """The names of those that are set."""
+        return {ref.name for ref in refs if self._find(ref.name) is not None}
+
     def _find(self, name: str) -> str | None:
         return next((value for source in self._sources if (value := source(name)) is not None), None)
 

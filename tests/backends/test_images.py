@@ -50,6 +50,11 @@ class Workshop:
             wanted = Wanted(image, gpu)
             return images.ensure([wanted, wanted])[wanted]
 
+    def find(self, image: ProjectImage | RegistryImage) -> str | None:
+        """The id of an image that is there already, as a plan would look for it."""
+        with contextlib.closing(Images(find_engine(), self.root, self.settings, self.host, self.told.append)) as images:
+            return images.find(Wanted(image))
+
     def lines(self) -> list[str]:
         """What builds have told since the last time."""
         told, self.told = self.told, []
@@ -96,8 +101,15 @@ def test_an_image_is_built_once_and_again_when_its_folder_changes(workshop: Work
     assert workshop.lines() == []
     assert workshop.run(first, "cat", "/data") == "one"
     workshop.write("wf-test-a", dockerfile, data="two")
+    assert workshop.find(image) is None
     second = workshop.ensure(image)
     assert workshop.run(second, "cat", "/data") == "two"
+    workshop.lines()
+    assert workshop.find(image) == second
+    above = workshop.write("wf-test-b", "ARG BELOW=containers/wf-test-a\nFROM ${BELOW}\n")
+    assert workshop.find(above) is None
+    assert workshop.find(RegistryImage("no.registry.invalid/other")) is None
+    assert workshop.lines() == []
 
 
 @pytest.mark.docker

@@ -19,7 +19,8 @@ The life of a backend in one run:
 
 `doorway()`, after `prepare`, from any thread, at any time: how tasks reach this machine, if they can.
 
-`sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left.
+`sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left. So does `known_digest(task)`,
+which says what `image_digest` would, as far as that is known without making or fetching anything.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -83,6 +84,9 @@ class Backend(Protocol):
 
     def doorway(self) -> Doorway | None:
         """How tasks with a network reach this machine; nothing where they cannot."""
+
+    def known_digest(self, task: Task) -> str | None:
+        """The same before `prepare`, and without it; nothing where the image is not there yet."""
 
     def start(self, launch: Launch) -> Handle:
         """2. Start a task; raises `EnvironmentProblem` if the engine cannot."""

@@ -54,6 +54,8 @@ class DockerBackend:
         self._host = HostNetwork()
         self._doorway: Doorway | None = None
         self._images: dict[Wanted, str] = {}
+        self._known: dict[Wanted, str | None] = {}
+        """Images that were looked for without a run."""
         self._views = Views()
         self._storage: tuple[Path, Surroundings] | None = None
         """Where tasks of this run keep what outlives it, and what one of them had around it."""
@@ -88,6 +90,17 @@ class DockerBackend:
     def doorway(self) -> Doorway | None:
         """The engine's own end of the bridge network, which is an address of this machine if the engine runs on it."""
         return self._doorway
+
+    def known_digest(self, task: Task) -> str | None:
+        """The id of its image, if the engine has it as it would be built or pulled now."""
+        wanted = self._wanted(task)
+        if wanted not in self._known:
+            images = Images(self._found_engine(), self._root, self._settings.docker, self._host, lambda _: None)
+            try:
+                self._known[wanted] = images.find(wanted)
+            finally:
+                images.close()
+        return self._known[wanted]
 
     def start(self, launch: Launch) -> Container:
         """Create its container, attach to it, and only then start it: so no byte of its output is missed."""

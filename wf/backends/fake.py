@@ -23,7 +23,7 @@ from wf.backends.base import Exit, Handle, Launch
 from wf.control.control import LOOPBACK, Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
-from wf.plan import Plan, Task
+from wf.plan import Plan, RegistryImage, Task
 
 
 @dataclass(eq=False)
@@ -81,6 +81,14 @@ class FakeBackend:
         """The machine itself: nothing runs elsewhere."""
         assert self._plan is not None, "doorway: called before prepare"
         return LOOPBACK
+
+    def known_digest(self, task: Task) -> str | None:
+        """Every image is there, but those whose name begins with `missing`."""
+        return (
+            None
+            if isinstance(task.image, RegistryImage) and task.image.ref.startswith("missing")
+            else f"fake:{task.image}"
+        )
 
     def start(self, launch: Launch) -> FakeHandle:
         """Note that it runs."""

@@ -19,7 +19,7 @@ import re
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,19 @@ class Wanted:
         return self.image.ref if isinstance(self.image, RegistryImage) else f"containers/{self.image.name}"
 
 
+_Have = Callable[[Wanted, tuple[str, ...]], tuple[str, str] | None]
+_Base = Callable[[], tuple[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """A build that has everything that it builds on."""
+
+    recipe: Recipe
+    tag: str
+    arguments: Mapping[str, str]
+
+
 class Images:
     """The images of one plan. Used from one thread."""
 
@@ -78,6 +91,11 @@ class Images:
             hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
             raise EnvironmentProblem("\n".join(messages), hint="\n".join(hints))
         return ids
+
+    def find(self, wanted: Wanted) -> str | None:
+        """The id of an image that the engine has already, where a build or pull now would change nothing."""
+        found = self._found(wanted, ())
+        return found[1] if found else None
 
     def close(self) -> None:
         """Close the connection."""
@@ -119,10 +137,8 @@ class Images:
     def _base_image(self) -> tuple[str, str]:
         """The first of the project's base images that is there, or else that can be pulled."""
         if self._base is None:
-            for ref in self._settings.base_images:
-                if found := self._id_of(ref):
-                    self._base = ref, found
-                    return self._base
+            self._base = self._found_base_image()
+        if self._base is None:
             reasons = []
             for ref in self._settings.base_images:
                 try:
@@ -132,6 +148,9 @@ class Images:
                     reasons.append(str(problem))
             self._base = self._bootstrapped(reasons)
         return self._base
+
+    def _found_base_image(self) -> tuple[str, str] | None:
+        return next(((ref, found) for ref in self._settings.base_images if (found := self._id_of(ref))), None)
 
     def _bootstrapped(self, reasons: list[str]) -> tuple[str, str]:
         """The last of the base images, made on this machine because none can be pulled."""
@@ -156,6 +175,17 @@ class Images:
         return ref, found
 
     def _built(self, image: ProjectImage, gpu: bool, asked_by: tuple[str, ...]) -> tuple[str, str]:
+        build = self._plan_build(image, gpu, asked_by, self._have, self._base_image)
+        assert build is not None, "what it builds on is there"
+        if found := self._id_of(build.tag):
+            return build.tag, found
+        with self._alone_in(image.folder, f"image {image.name}", "another wf is building it: waiting"):
+            return build.tag, self._id_of(build.tag) or self._build(build.recipe, build.tag, build.arguments)
+
+    def _plan_build(
+        self, image: ProjectImage, gpu: bool, asked_by: tuple[str, ...], have: _Have, base: _Base
+    ) -> _Build | None:
+        """What a build would be; nothing where `have` or `base` has not what it builds on."""
         if image.name in asked_by:
             raise EnvironmentProblem(
                 f"containers/{image.name} builds on itself: {' <- '.join((*asked_by, image.name))}"
@@ -167,17 +197,28 @@ class Images:
         if "VARIANT" in recipe.arguments:
             arguments["VARIANT"] = "cuda" if gpu else "cpu"
         below = {
-            argument: self._have(Wanted(ProjectImage(name, image.folder.parent / name), gpu), (*asked_by, image.name))
+            argument: have(Wanted(ProjectImage(name, image.folder.parent / name), gpu), (*asked_by, image.name))
             for argument, name in recipe.builds_on.items()
         }
         if "BASE_IMAGE" in recipe.arguments:
-            below["BASE_IMAGE"] = self._base_image()
-        tag = f"wf/{image.name}:{recipe.digest({**arguments, **{name: found[1] for name, found in below.items()}})}"
-        arguments |= {name: found[0] for name, found in below.items()}
-        if found := self._id_of(tag):
-            return tag, found
-        with self._alone_in(image.folder, f"image {image.name}", "another wf is building it: waiting"):
-            return tag, self._id_of(tag) or self._build(recipe, tag, arguments)
+            below["BASE_IMAGE"] = base()
+        there = {argument: found for argument, found in below.items() if found is not None}
+        if there.keys() != below.keys():
+            return None
+        digest = recipe.digest({**arguments, **{name: found[1] for name, found in there.items()}})
+        return _Build(
+            recipe, f"wf/{image.name}:{digest}", {**arguments, **{name: found[0] for name, found in there.items()}}
+        )
+
+    def _found(self, wanted: Wanted, asked_by: tuple[str, ...]) -> tuple[str, str] | None:
+        """Name and id of an image that is in the engine already."""
+        if isinstance(wanted.image, RegistryImage):
+            name: str | None = wanted.image.ref
+        else:
+            build = self._plan_build(wanted.image, wanted.gpu, asked_by, self._found, self._found_base_image)
+            name = build.tag if build else None
+        found = self._id_of(name) if name else None
+        return (name, found) if name and found else None
 
     @contextmanager
     def _alone_in(self, place: Path, what: str, busy: str) -> Iterator[None]:

@@ -71,6 +71,10 @@ class ProcessBackend:
         """The machine itself."""
         return LOOPBACK
 
+    def known_digest(self, task: Task) -> str | None:
+        """The same, but for what needs an image."""
+        return self.image_digest(task) if task.is_step else None
+
     def start(self, launch: Launch) -> LocalProcess:
         """Start it in the folder of its code."""
         assert launch.code is not None, f"start({launch.task.id}): a step without code"

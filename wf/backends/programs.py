@@ -59,6 +59,12 @@ class WithPrograms:
         """That of the other backend: programs are `wf` themselves."""
         return self._inner.doorway()
 
+    def known_digest(self, task: Task) -> str | None:
+        """The same, or what the other backend knows."""
+        if isinstance(task.image, HostProgram):
+            return self.image_digest(task)
+        return self._inner.known_digest(task)
+
     def start(self, launch: Launch) -> Handle:
         """Start it in its empty scratch folder."""
         if not _is_program(launch.task):

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from wf.commands.shared import open_history
+from wf.commands.shared import named_job, open_history
 from wf.errors import InvalidWorkflow, Problem
 from wf.store import Store
 from wf.store.records import JobRecord
@@ -30,7 +30,7 @@ def execute(arguments: argparse.Namespace) -> int:
     run = store.history.run(arguments.run).id
     jobs = store.history.jobs(run)
     if arguments.job:
-        jobs = (_named(run, jobs, arguments.job),)
+        jobs = (named_job(run, jobs, arguments.job),)
     if arguments.json:
         logs = [{"name": job.name, "state": job.state, "lines": _lines(job, arguments.tail)} for job in jobs]
         print(json.dumps({"run": run, "jobs": logs}, indent=2))
@@ -43,14 +43,6 @@ def execute(arguments: argparse.Namespace) -> int:
         for line in _lines(job, arguments.tail):
             print(f"{job.name:<{width}} | {line}")
     return 0
-
-
-def _named(run: int, jobs: tuple[JobRecord, ...], name: str) -> JobRecord:
-    found = [job for job in jobs if job.name.lower() == name.lower()]
-    if not found:
-        names = ", ".join(f"`{job.name}`" for job in jobs)
-        raise InvalidWorkflow([Problem(f"run {run} has no job `{name}`", hint=f"it has {names}")])
-    return found[0]
 
 
 def _print_one(store: Store, run: int, job: JobRecord, arguments: argparse.Namespace) -> None:

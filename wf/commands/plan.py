@@ -1,9 +1,12 @@
-"""Show what a run would do, job by job, in the order of their needs. Nothing runs."""
+"""Show what a run would do, job by job, in the order of their needs, and what of it is done already. Nothing runs."""
 
 import argparse
 import json
+import os
+from functools import cache
+from typing import TYPE_CHECKING
 
-from wf.commands.shared import add_images, add_workflow, compile_workflow, with_images
+from wf.commands.shared import add_choices, add_workflow, chosen_reuse, compile_workflow, open_store, with_images
 from wf.plan import (
     DatasetRef,
     HostProgram,
@@ -18,32 +21,76 @@ from wf.plan import (
     UpstreamOutput,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wf.runner import Reuse
+    from wf.runner.forecast import Forecast
+    from wf.settings import Settings
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A workflow and the form of the answer."""
+    """A workflow, what `wf run` would be told, and the form of the answer."""
     add_workflow(parser)
-    add_images(parser)
+    add_choices(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the plan."""
     plan = compile_workflow(arguments)
+    reuse = chosen_reuse(arguments, plan)
 
     from wf.settings import load_settings
 
-    plan = with_images(plan, arguments.image, load_settings(plan.root))
-    print(json.dumps(_as_json(plan), indent=2) if arguments.json else _as_text(plan))
+    settings = load_settings(plan.root)
+    plan = with_images(plan, arguments.image, settings).with_inputs_mode(arguments.inputs_mode)
+    forecasts = _forecasts(plan, reuse, settings, arguments)
+    print(json.dumps(_as_json(plan, forecasts), indent=2) if arguments.json else _as_text(plan, forecasts))
     return 0
 
 
-def _as_text(plan: Plan) -> str:
-    lines = [f"{plan.workflow}: {len(plan.tasks)} job{'s' if len(plan.tasks) > 1 else ''}"]
+def _forecasts(
+    plan: Plan, reuse: "Reuse", settings: "Settings", arguments: argparse.Namespace
+) -> "dict[str, Forecast]":
+    from wf.runner.forecast import Forecast, forecast
+    from wf.runner.reuse import why_always
+    from wf.store.layout import Layout
+
+    if not Layout(plan.root).database.exists():
+        return {task.id: Forecast(reason=why_always(task, reuse) or "it has not run before") for task in plan.tasks}
+
+    from wf.backends.choose import choose
+    from wf.secrets import load_secrets
+
+    store = open_store(plan.root)
+    return forecast(
+        plan,
+        backend=cache(lambda: choose(arguments.backend, plan.root, settings)[0]),
+        store=store,
+        secrets=load_secrets(store.layout.folder, environ=os.environ, env_file=arguments.secrets),
+        reuse=reuse,
+    )
+
+
+def _as_text(plan: Plan, forecasts: "Mapping[str, Forecast]") -> str:
+    stored = sum(each.cached_from is not None for each in forecasts.values())
+    lines = [
+        f"{plan.workflow}: {len(plan.tasks)} job{'s' if len(plan.tasks) > 1 else ''}"
+        + (f", {stored} of them cached" if stored else "")
+    ]
     if plan.inputs:
         lines.append("inputs  " + ", ".join(f"{name}={value}" for name, value in plan.inputs.items()))
     for number, task in enumerate(plan.tasks, 1):
-        lines += ["", f"{number}. {task.id}  ({task.action})", *(f"   {line}" for line in _details(task))]
+        rows = [_expected(forecasts[task.id]), *_details(task)]
+        lines += ["", f"{number}. {task.id}  ({task.action})", *(f"   {line}" for line in rows)]
     return "\n".join(lines)
+
+
+def _expected(forecast: "Forecast") -> str:
+    if forecast.cached_from is not None:
+        return f"cached  from run {forecast.cached_from}"
+    return f"runs    {forecast.reason}"
 
 
 def _details(task: Task) -> list[str]:
@@ -112,13 +159,15 @@ def _limits(task: Task) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _as_json(plan: Plan) -> dict[str, object]:
+def _as_json(plan: Plan, forecasts: "Mapping[str, Forecast]") -> dict[str, object]:
     return {
         "workflow": str(plan.workflow),
         "inputs": dict(plan.inputs),
         "jobs": [
             {
                 "name": task.id,
+                "cached_from": forecasts[task.id].cached_from,
+                "reason": forecasts[task.id].reason,
                 "uses": task.action,
                 "image": _image(task.image),
                 "image_stands_for": _stands_for(task.image),

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ from wf.plan import Plan
 from wf.project import find_root
 
 if TYPE_CHECKING:
+    from wf.runner import Reuse
     from wf.settings import Settings
     from wf.store import Store
-    from wf.store.records import RunRecord
+    from wf.store.records import JobRecord, RunRecord
 
 
 def add_workflow(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +63,40 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """What decides how the jobs of a workflow run, and whether they have to."""
+    add_images(parser)
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "docker", "process"),
+        default="auto",
+        help="where jobs run: auto is docker if an engine answers, else process",
+    )
+    parser.add_argument("--no-cache", action="store_true", help="run every job, whatever has run before")
+    parser.add_argument(
+        "--force", action="append", default=[], metavar="JOB", help="run this job in any case; may be repeated"
+    )
+    parser.add_argument("--secrets", type=Path, metavar="FILE", help="a file of NAME=value lines")
+    parser.add_argument(
+        "--inputs-mode",
+        choices=("cow", "ro", "shared"),
+        default="cow",
+        help="volumes and datasets that scripts and containers read: cow lets each job change a copy of its own, "
+        "ro lets none, shared lets all jobs of the run change one copy",
+    )
+
+
+def chosen_reuse(arguments: argparse.Namespace, plan: Plan) -> "Reuse":
+    """What of `add_choices` says which jobs run in any case."""
+    from wf.runner import Reuse
+
+    names = [task.id for task in plan.tasks]
+    if unknown := [name for name in arguments.force if name not in names]:
+        hint = f"it has {', '.join(f'`{name}`' for name in names)}"
+        raise InvalidWorkflow([Problem(f"the workflow has no job `{name}` to force", hint=hint) for name in unknown])
+    return Reuse(allowed=not arguments.no_cache, forced=frozenset(arguments.force))
+
+
 def with_images(plan: Plan, pairs: list[str], settings: "Settings") -> Plan:
     """The plan with the images that `add_images` asked for, and those of the project's settings."""
     from wf.aliases import apply_aliases, parse_aliases
@@ -79,6 +115,15 @@ def open_history(folder: Path) -> "Store":
     if not (root / ".wf").exists():
         raise InvalidWorkflow([Problem(f"nothing has run in `{root}` yet", hint="start with `wf run FILE`")])
     return open_store(root)
+
+
+def named_job(run: int, jobs: Sequence["JobRecord"], name: str) -> "JobRecord":
+    """The job of that name among those of a run, in upper or lower case."""
+    found = [job for job in jobs if job.name.lower() == name.lower()]
+    if not found:
+        names = ", ".join(f"`{job.name}`" for job in jobs)
+        raise InvalidWorkflow([Problem(f"run {run} has no job `{name}`", hint=f"it has {names}")])
+    return found[0]
 
 
 def open_store(root: Path) -> "Store":

@@ -1,16 +1,16 @@
 """Whether a job must run, or outputs of an earlier execution stand for it; and the sentence that says why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wf.cache import CacheKey, explain
 from wf.errors import EnvironmentProblem
-from wf.plan import Task
-from wf.runner.worker import Shared
+from wf.plan import HostProgram, Task
+from wf.runner.worker import Code
+from wf.store import Store
 from wf.store.artifacts import UnkeepableFileError, read_manifest
-from wf.store.records import InputRecord
+from wf.store.reuse import Earlier, LastExecution
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,86 @@ class Reuse:
         return self.allowed and task.reuse and task.id not in self.forced
 
 
-def make_key(task: Task, inputs: Iterable[InputRecord], shared: Shared) -> CacheKey:
-    """Everything that the outputs of the task depend on."""
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a job whose inputs are there."""
+
+    earlier: Earlier | None
+    """The execution whose outputs stand for the job's; it runs if there is none."""
+    reason: str = ""
+    """Why it runs."""
+    is_news: bool = False
+    """Whether somebody who follows the run may wonder that it runs."""
+
+
+def make_key(
+    task: Task, inputs: Mapping[str, str], *, image: str, secrets: Collection[str], code: Code | None
+) -> CacheKey:
+    """Everything that the outputs of the task depend on.
+
+    Args:
+        task: the task.
+        inputs: name -> digest of what it reads.
+        image: the digest of what it runs in; nothing for a task without a process.
+        secrets: the names of those that are set.
+        code: the steps as they are now.
+    """
     return CacheKey(
-        image=shared.backend.image_digest(task) if task.image else "",
+        image=image,
         entrypoint=task.entrypoint,
         command=task.command,
         parameters=task.parameters,
         env=task.env,
-        secrets=tuple(sorted(name for name, ref in task.secrets.items() if ref.name in shared.secrets)),
-        inputs={each.name: each.digest for each in inputs},
+        secrets=tuple(sorted(name for name, ref in task.secrets.items() if ref.name in secrets)),
+        inputs=inputs,
         outputs={output.name: output.type for output in task.outputs},
         inputs_mode=task.inputs_mode,
-        code=shared.code.files_of(task) if task.is_step and shared.code else {},
+        code=code.files_of(task) if task.is_step and code else {},
         files={local.parameter: _digest(local.path) for local in task.local_files},
     )
+
+
+def decide(task: Task, key: CacheKey, reuse: Reuse, store: Store, workflow: str, run: int | None = None) -> Decision:
+    """What becomes of the task in a run, or in one that would start now."""
+    if reuse.may_stand_in(task) and (earlier := store.earlier(key)):
+        return Decision(earlier)
+    last = store.last_execution(workflow, task.id, run)
+    is_news = last is not None and bool(task.outputs) and task.model is None
+    return Decision(None, why_it_runs(task, key, last, reuse), is_news)
+
+
+def why_it_runs(task: Task, key: CacheKey, last: LastExecution | None, reuse: Reuse) -> str:
+    """Why no earlier execution stands for this one, given the last."""
+    if reason := why_always(task, reuse):
+        return reason
+    if last is None:
+        return "it has not run before"
+    if differences := explain(key, last.key):
+        return "; ".join(differences)
+    match last.state:
+        case "failed":
+            return f"it failed in run {last.run}"
+        case "cancelled" | "running":
+            return f"it did not end in run {last.run}"
+        case _:
+            return f"its outputs of run {last.run} are gone, or changed"
+
+
+def why_always(task: Task, reuse: Reuse) -> str:
+    """Why the task runs whatever has run before; nothing if that matters."""
+    if task.model:
+        return "it registers a model, which is a new one each time"
+    if not task.outputs:
+        return "it leaves no outputs, so it runs for its effect"
+    if not reuse.allowed:
+        return "nothing is reused"
+    if task.id in reuse.forced:
+        return "forced"
+    if task.reuse:
+        return ""
+    if isinstance(task.image, HostProgram):
+        return "what it fetches may have changed"
+    return "it may change what it shares" if task.inputs_mode == "shared" else "its cache is off"
 
 
 def _digest(path: Path) -> str:
@@ -48,16 +113,3 @@ def _digest(path: Path) -> str:
         return read_manifest(path).artifact.digest
     except (OSError, UnkeepableFileError) as error:
         raise EnvironmentProblem(f"`{path}` cannot be read: {error}") from error
-
-
-def why_it_runs(task: Task, key: CacheKey, before: Mapping[str, Any] | None, reuse: Reuse) -> str:
-    """Why no earlier execution stands for this one, given the key of the last; empty where nobody would ask."""
-    if not task.outputs or task.model or before is None:
-        return ""
-    if not reuse.allowed:
-        return "nothing is reused"
-    if task.id in reuse.forced:
-        return "forced"
-    if not task.reuse:
-        return "its cache is off"
-    return "; ".join(explain(key, before)) or "it did not succeed, or its outputs are gone"

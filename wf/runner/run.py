@@ -22,7 +22,7 @@ from wf.runner.scheduler import Scheduler
 from wf.runner.worker import Code, Mailbox, Shared
 from wf.secrets import Secrets
 from wf.store import Store
-from wf.store.layout import below
+from wf.store.history import recorded_name
 from wf.store.snapshot import snapshot_steps
 
 
@@ -70,7 +70,7 @@ def run_plan(
             report.emit(
                 RunStarted(
                     run=run,
-                    workflow=str(below(plan.workflow, plan.root)),
+                    workflow=recorded_name(plan),
                     backend=backend.name,
                     backend_reason=backend_reason,
                     jobs=tuple(states),

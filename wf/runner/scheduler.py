@@ -17,11 +17,11 @@ from wf.cache import CacheKey
 from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState
 from wf.logs import without_controls
 from wf.plan import DatasetRef, InputSource, Plan, Task, Text
-from wf.runner.reuse import Reuse, make_key, why_it_runs
+from wf.runner.reuse import Decision, Reuse, decide, make_key
 from wf.runner.worker import Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
 from wf.store import Store
 from wf.store.artifacts import text_digest
-from wf.store.history import JobEnd
+from wf.store.history import JobEnd, recorded_name
 from wf.store.records import DatasetVersion, InputRecord
 
 GRACE = 5.0
@@ -43,7 +43,7 @@ class _Running:
     worker: Worker
     key: CacheKey
     inputs: tuple[InputRecord, ...]
-    reason: str
+    decision: Decision
     handle: Handle | None = None
     """`None` until its process runs."""
     started: float = 0.0
@@ -73,6 +73,7 @@ class Scheduler:
         self.gave_up = False
         """Whether a task could not be ended: something of it may be left in the backend."""
         self._plan = plan
+        self._workflow = recorded_name(plan)
         self._datasets = datasets
         self._shared = shared
         self._store = store
@@ -120,15 +121,21 @@ class Scheduler:
     def _start(self, task: Task) -> None:
         inputs = {each.name: self._input(each.source) for each in task.inputs}
         records = tuple(_record(name, given) for name, given in inputs.items())
-        key = make_key(task, records, self._shared)
-        if self._reuse.may_stand_in(task) and (earlier := self._store.earlier(key)):
+        key = make_key(
+            task,
+            {each.name: each.digest for each in records},
+            image=self._shared.backend.image_digest(task) if task.image else "",
+            secrets=self._shared.secrets,
+            code=self._shared.code,
+        )
+        decision = decide(task, key, self._reuse, self._store, self._workflow, self._shared.run)
+        if earlier := decision.earlier:
             self._store.history.start_job(self._shared.run, task.id, key, records)
             outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
             self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
             return
-        reason = why_it_runs(task, key, self._store.last_key(self._shared.run, task.id), self._reuse)
         worker = Worker(self._shared, task, inputs, key)
-        self._running[task.id] = _Running(task, worker, key, records, reason)
+        self._running[task.id] = _Running(task, worker, key, records, decision)
         self.states[task.id] = "running"
         worker.start()
 
@@ -179,8 +186,9 @@ class Scheduler:
     def _started(self, running: _Running, message: Started) -> None:
         running.handle = message.handle
         running.started = message.at
-        self._store.history.start_job(self._shared.run, message.job, running.key, running.inputs)
-        self._emit(JobStarted(job=message.job, reason=running.reason))
+        decision = running.decision
+        self._store.history.start_job(self._shared.run, message.job, running.key, running.inputs, decision.reason)
+        self._emit(JobStarted(job=message.job, reason=decision.reason if decision.is_news else ""))
         if running.pressure:
             self._send_stop(running)  # it was told to end before it ran
         elif running.task.timeout is not None:

@@ -1,7 +1,6 @@
 """What a project keeps under `.wf/`: history, artifacts, datasets, models, logs, checkpoints."""
 
 from pathlib import Path
-from typing import Any
 
 from wf.cache import CacheKey
 from wf.errors import EnvironmentProblem
@@ -11,7 +10,7 @@ from wf.store.datasets import Datasets
 from wf.store.history import History
 from wf.store.layout import Layout
 from wf.store.models import Models
-from wf.store.reuse import Earlier, find_earlier, last_key
+from wf.store.reuse import Earlier, LastExecution, find_earlier, last_execution
 
 __all__ = ["Store"]
 
@@ -44,9 +43,9 @@ class Store:
         """An execution with the same key that can stand for a new one."""
         return find_earlier(self._connection, self.artifacts, key)
 
-    def last_key(self, run: int, job: str) -> dict[str, Any] | None:
-        """With which key, as JSON, the job last ran before this run."""
-        return last_key(self._connection, run, job)
+    def last_execution(self, workflow: str, job: str, before_run: int | None = None) -> LastExecution | None:
+        """How a job of a workflow, given by its path from the project's folder, was last started before a run."""
+        return last_execution(self._connection, workflow, job, before_run)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -143,6 +143,10 @@ _MIGRATIONS = (
     CREATE INDEX models_by_run ON models (run, job);
     CREATE INDEX dataset_versions_by_digest ON dataset_versions (digest);
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN reason TEXT NOT NULL DEFAULT '';  -- why it ran, and nothing stood for it
+    CREATE INDEX jobs_by_name ON jobs (name, run);
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

@@ -50,7 +50,7 @@ class History:
         """Record a run that starts now, with all its jobs waiting; returns its number."""
         commit = read_commit(plan.root)
         values = {
-            "workflow": str(below(plan.workflow, plan.root)),
+            "workflow": recorded_name(plan),
             "state": "running",
             "started": as_text(now()),
             "backend": backend,
@@ -69,12 +69,13 @@ class History:
             )
         return run
 
-    def start_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord]) -> None:
-        """Record that a job's process runs, and what it was given."""
+    def start_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str = "") -> None:
+        """Record that a job's process runs, why it does, and what it was given."""
         with transaction(self._connection) as db:
             db.execute(
-                "UPDATE jobs SET state = 'running', started = ?, key = ?, key_digest = ? WHERE run = ? AND name = ?",
-                (as_text(now()), json.dumps(key.to_json()), key.digest, run, job),
+                "UPDATE jobs SET state = 'running', started = ?, key = ?, key_digest = ?, reason = ? "
+                "WHERE run = ? AND name = ?",
+                (as_text(now()), json.dumps(key.to_json()), key.digest, reason, run, job),
             )
             db.executemany(
                 "INSERT INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
@@ -210,6 +211,7 @@ class History:
                 error=row["error"],
                 log=self._layout.job(row["cached_from"] or run, row["name"]).log,
                 cached_from=row["cached_from"],
+                reason=row["reason"],
                 image=_image_name(images[row["name"]]),
                 image_stands_for=(images[row["name"]] or {}).get("stands_for", ""),
                 key=json.loads(row["key"]) if row["key"] else None,
@@ -247,6 +249,11 @@ _OUTPUTS = """
     GROUP BY outputs.job, outputs.name
     ORDER BY outputs.name
 """
+
+
+def recorded_name(plan: Plan) -> str:
+    """How the history names the workflow of a plan: by its path from the project's folder."""
+    return str(below(plan.workflow, plan.root))
 
 
 def _image_name(image: Mapping[str, str] | None) -> str:

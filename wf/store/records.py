@@ -70,6 +70,8 @@ class JobRecord(Record):
     metrics: Mapping[str, float] = field(default_factory=dict)
     model: str | None = None
     """The id of the model that it registered."""
+    reason: str = ""
+    """Why it ran, and no earlier execution stood for it; nothing where one did, or it never started."""
     image: str = ""
     """What it was to run in: an image's name, or `containers/NAME`."""
     image_stands_for: str = ""

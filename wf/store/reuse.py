@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from wf.cache import CacheKey
+from wf.events import JobState
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection
 
 _TRIED = 3
 """Executions with the same key whose outputs are looked at: others are as likely to be gone as these."""
+
+_NO_RUN = 2**62
+"""A number that no run has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,24 @@ def find_earlier(connection: Connection, artifacts: Artifacts, key: CacheKey) ->
     return None
 
 
-def last_key(connection: Connection, run: int, job: str) -> dict[str, Any] | None:
-    """The key, as JSON, with which a job of this name last ran in the same workflow, before this run."""
+@dataclass(frozen=True, slots=True)
+class LastExecution:
+    """How a job of the same name and workflow went when it was last started."""
+
+    run: int
+    state: JobState
+    error: str
+    key: Mapping[str, Any]
+    """As JSON."""
+
+
+def last_execution(
+    connection: Connection, workflow: str, job: str, before_run: int | None = None
+) -> LastExecution | None:
+    """The last time that the job was started, or taken from the store, at all or before a run."""
     row = connection.execute(
-        "SELECT key FROM jobs JOIN runs ON runs.id = jobs.run WHERE name = ? AND run < ? AND key IS NOT NULL "
-        "AND workflow = (SELECT workflow FROM runs WHERE id = ?) ORDER BY run DESC LIMIT 1",
-        (job, run, run),
+        "SELECT run, jobs.state, jobs.error, key FROM jobs JOIN runs ON runs.id = jobs.run "
+        "WHERE name = ? AND workflow = ? AND key IS NOT NULL AND run < ? ORDER BY run DESC LIMIT 1",
+        (job, workflow, _NO_RUN if before_run is None else before_run),
     ).fetchone()
-    return json.loads(row["key"]) if row else None
+    return LastExecution(row["run"], row["state"], row["error"], json.loads(row["key"])) if row else None
