@@ -25,6 +25,7 @@ COMMANDS: Final = {
         "show": "show one run: jobs, outputs, metrics",
         "logs": "print what a job printed",
         "why": "say why a job ran, or did not have to",
+        "diff": "compare two runs",
     },
     "Data": {
         "datasets": "list, import, export and tag versioned data",
