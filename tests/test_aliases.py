@@ -6,7 +6,7 @@ import pytest
 
 from tests.backends.tasks import make_plan, make_task
 from wf.aliases import apply_aliases, parse_aliases
-from wf.errors import InvalidWorkflow
+from wf.errors import InvalidWorkflow, Problem
 from wf.plan import ProjectImage, RegistryImage
 
 ALIASES = {"tensorflow/tensorflow:1.*": "tf:new", "tensorflow/*": "tf:other", "tf:new": "tf:newer", "python": "py"}
@@ -37,6 +37,34 @@ def test_images_of_the_project_have_no_aliases(tmp_path: Path) -> None:
     plan = apply_aliases(make_plan(tmp_path, type(task)(task.id, "a", own, None, (), task.span)), {"*": "y"})
 
     assert plan.tasks[0].image == own
+
+
+def test_an_image_of_the_project_stands_in(tmp_path: Path) -> None:
+    """By the name of its folder."""
+    folder = tmp_path / "containers" / "serve"
+    folder.mkdir(parents=True)
+    (folder / "Dockerfile").touch()
+
+    plan = apply_aliases(
+        make_plan(tmp_path, make_task("x", image="tensorflow/serving:latest-gpu")),
+        {"tensorflow/serving*": "./containers/serve"},
+    )
+
+    assert plan.tasks[0].image == ProjectImage("serve", folder, "tensorflow/serving:latest-gpu")
+
+
+@pytest.mark.parametrize("name", ["", "other", "a/b", ".."])
+def test_a_folder_that_is_not_there_is_named_with_those_that_are(tmp_path: Path, name: str) -> None:
+    """Once, however many jobs want it, and before anything runs."""
+    (tmp_path / "containers" / "serve").mkdir(parents=True)
+    (tmp_path / "containers" / "serve" / "Dockerfile").touch()
+    plan = make_plan(tmp_path, make_task("x", image="old"), make_task("y", image="old"))
+
+    with pytest.raises(InvalidWorkflow) as caught:
+        apply_aliases(plan, {"old": f"./containers/{name}"})
+
+    message = f"`./containers/{name}`, which stands in for `old`, is no folder of {tmp_path} with a Dockerfile"
+    assert caught.value.problems == [Problem(message, hint="there is `./containers/serve`")]
 
 
 def test_aliases_of_the_command_line() -> None:

@@ -26,6 +26,8 @@ class ProjectImage:
 
     name: str
     folder: Path
+    stands_for: str = ""
+    """What the workflow asks for, where an alias has put this image in its place."""
 
 
 Image = RegistryImage | ProjectImage

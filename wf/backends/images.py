@@ -104,11 +104,11 @@ class Images:
     def _have(self, wanted: Wanted, asked_by: tuple[str, ...] = ()) -> tuple[str, str]:
         """Name and id of an image that is in the engine when this returns."""
         if wanted not in self._had:
+            if wanted.image.stands_for:
+                line = f"stands in for `{wanted.image.stands_for}`, as an alias says"
+                self._emit(Preparing(what=f"image {wanted}", line=line))
             if isinstance(wanted.image, RegistryImage):
                 ref = wanted.image.ref
-                if wanted.image.stands_for:
-                    line = f"stands in for `{wanted.image.stands_for}`, as an alias says"
-                    self._emit(Preparing(what=f"image {ref}", line=line))
                 self._had[wanted] = ref, self._id_of(ref) or self._pull(ref, wanted.account)
             else:
                 self._had[wanted] = self._built(wanted.image, wanted.gpu, asked_by)

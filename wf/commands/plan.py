@@ -13,7 +13,6 @@ from wf.plan import (
     Image,
     Plan,
     ProjectImage,
-    RegistryImage,
     Task,
     TaskInput,
     TaskOutput,
@@ -124,7 +123,7 @@ def _image(image: Image | HostProgram | None) -> str | None:
 
 
 def _stands_for(image: Image | HostProgram | None) -> str:
-    return image.stands_for if isinstance(image, RegistryImage) else ""
+    return "" if image is None or isinstance(image, HostProgram) else image.stands_for
 
 
 def _short(value: object) -> str:
