@@ -18,7 +18,7 @@ from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, 
 from wf.logs import without_controls
 from wf.plan import DatasetRef, InputSource, Plan, Task, Text
 from wf.runner.reuse import Decision, Reuse, decide, make_key
-from wf.runner.worker import Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
+from wf.runner.worker import PATIENCE, Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
 from wf.store import Store
 from wf.store.artifacts import text_digest
 from wf.store.history import JobEnd, recorded_name
@@ -26,9 +26,6 @@ from wf.store.records import DatasetVersion, InputRecord
 
 GRACE = 5.0
 """Seconds between asking a task to end and killing it."""
-
-PATIENCE = 10.0
-"""Seconds after which a killed task is given up: its engine does not answer."""
 
 STOPPED = "stopped by the user"
 
@@ -214,9 +211,11 @@ class Scheduler:
 
     def _finish(self, task: Task, end: JobEnd) -> None:
         """A job has come to its end: record it, and let those that need it start, or not."""
-        self._running.pop(task.id, None)
+        running = self._running.pop(task.id, None)
         self.states[task.id] = end.state
         self._store.history.finish_job(self._shared.run, task.id, end)
+        if running is not None:
+            running.worker.recorded.set()
         self._emit(
             JobFinished(
                 job=task.id,

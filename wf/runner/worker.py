@@ -26,6 +26,9 @@ from wf.store.artifacts import Artifacts
 from wf.store.layout import JobFolder, Layout
 from wf.store.state import StateFolder
 
+PATIENCE = 10.0
+"""Seconds that something which should come at once is waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -141,12 +144,15 @@ class Worker:
     def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, StoredInput | str], key: CacheKey) -> None:
         self.told_to_end = threading.Event()
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
+        self.recorded = threading.Event()
+        """Set by the runner once the history holds how the task ended."""
         self._shared = shared
         self._task = task
         self._inputs = inputs
         self._key = key
         self._folder: JobFolder = shared.layout.job(shared.run, task.id)
         self._splitter = LineSplitter(shared.masker)
+        self._state: StateFolder | None = None
         self._thread = threading.Thread(target=self._work, name=f"job {task.id}", daemon=True)
 
     def start(self) -> None:
@@ -174,6 +180,9 @@ class Worker:
             error = f"a bug in wf: {type(bug).__name__}: {bug}"
         self._shared.mailbox.tell(Ended(self._task.id, exit_, collected, error, time.monotonic()))
         try:
+            if self._state is not None:
+                # Until the history holds what they led to, the checkpoints are all that a crash would leave.
+                self._state.release(keep=not self.recorded.wait(PATIENCE))
             self._folder.clean()  # while the jobs that waited for this one start
         except OSError as problem:
             self._note(f"{problem.filename} could not be removed: {problem.strerror}")
@@ -183,17 +192,16 @@ class Worker:
             return Exit(0), self._register_model(log), ""
         inputs = self._place_inputs()
         state = self._acquire_state()
-        succeeded = False
         try:
             exit_ = self._execute(self._launch(inputs, state), log)
             if self.told_to_end.is_set() or (error := why_failed(exit_, self._task)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
             collected = collect(self._task, self._folder.outputs, self._shared.artifacts)
-            succeeded = True
+            self._state, state = state, None
             return exit_, collected, ""
         finally:
             if state is not None:
-                state.release(keep=not succeeded)
+                state.release(keep=True)
 
     def _register_model(self, log: TextIO) -> Collected:
         self._shared.mailbox.tell(Started(self._task.id, None, time.monotonic()))

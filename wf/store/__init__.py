@@ -1,5 +1,6 @@
 """What a project keeps under `.wf/`: history, artifacts, datasets, models, logs, checkpoints."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from wf.cache import CacheKey
@@ -7,6 +8,7 @@ from wf.errors import EnvironmentProblem
 from wf.store.artifacts import Artifacts
 from wf.store.database import Connection, connect
 from wf.store.datasets import Datasets
+from wf.store.fsck import Report, check
 from wf.store.history import History
 from wf.store.layout import Layout
 from wf.store.models import Models
@@ -46,6 +48,10 @@ class Store:
     def last_execution(self, workflow: str, job: str, before_run: int | None = None) -> LastExecution | None:
         """How a job of a workflow, given by its path from the project's folder, was last started before a run."""
         return last_execution(self._connection, workflow, job, before_run)
+
+    def check(self, *, repair: bool, tell: Callable[[str], None]) -> Report:
+        """Whether everything that the history names is there and whole; see `wf.store.fsck`."""
+        return check(self._connection, self.layout, self.artifacts, repair=repair, tell=tell)
 
     def close(self) -> None:
         """Let go of the database."""

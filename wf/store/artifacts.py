@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from wf.store.layout import Layout, remove_tree
+from wf.store.layout import Layout, flush_folder, free_name, move, remove_tree
 
 _PARALLEL_FROM = 8 << 20  # bytes below which starting threads costs more than it gains
 _HASHING_THREADS = 4
@@ -80,6 +80,26 @@ class Artifacts:
             stamps.write_text(seen)
         return intact
 
+    def check(self, digest: str) -> bool:
+        """Whether the artifact holds what it held when it was stored: everything in it is read.
+
+        One that does not is not intact either from then on.
+        """
+        self.stamps(digest).unlink(missing_ok=True)
+        return self.is_intact(digest)
+
+    def stored(self) -> frozenset[str]:
+        """The digests of everything that lies in the store, whether the history knows of it or not."""
+        return frozenset(path.name for path in self._layout.artifacts.glob("??/*") if path.suffix != ".stamps")
+
+    def quarantine(self, digest: str) -> Path:
+        """Put a damaged artifact aside, where nothing finds it but its owner; returns where that is."""
+        self._layout.quarantine.mkdir(exist_ok=True)
+        aside = free_name(self._layout.quarantine / digest)
+        move(self.path(digest), aside)
+        self.stamps(digest).unlink(missing_ok=True)
+        return aside
+
     def stamps(self, digest: str) -> Path:
         """What `is_intact` remembers of the artifact."""
         return self.path(digest).with_suffix(".stamps")
@@ -91,7 +111,9 @@ class Artifacts:
         if place.exists() and not self.is_intact(artifact.digest):
             remove_tree(place)
         if not place.exists():
-            place.parent.mkdir(exist_ok=True)
+            if not place.parent.exists():
+                place.parent.mkdir(exist_ok=True)
+                flush_folder(self._layout.artifacts)
             try:
                 path.rename(place)
             except OSError:
@@ -101,7 +123,7 @@ class Artifacts:
                 if artifact.kind == "folder":
                     place.chmod(0o555)
                 self.stamps(artifact.digest).write_text(_stamp(place))
-                _flush(place.parent)
+        flush_folder(place.parent)  # whoever put it there
         remove_tree(path)
         return artifact
 
@@ -118,6 +140,9 @@ def read_manifest(
         # Renaming a folder needs the right to write to it: the top stays writable until it is in its place.
         found = list(_walk(path, normalise, keep))
         entries = _hashed(found, flush)
+        if flush and len(found) <= _FLUSHED_SINGLY:
+            for folder in (path, *(each.path for each in found if each.kind == "folder")):
+                flush_folder(folder)
         return Manifest("folder", tuple(sorted(entries)))
     return Manifest("file", tuple(_hashed([_found(path, "", path.lstat(), normalise)], flush)))
 
@@ -164,7 +189,7 @@ def _found(path: Path, name: str, status: os.stat_result, normalise: bool) -> _F
 
 def _hashed(found: list[_Found], flush: bool) -> list[tuple[str, ...]]:
     files = [each for each in found if each.kind == "file"]
-    flush_singly = flush and len(files) <= _FLUSHED_SINGLY
+    flush_singly = flush and len(found) <= _FLUSHED_SINGLY
     if flush and not flush_singly:
         os.sync()
 
@@ -208,11 +233,3 @@ def text_digest(text: str) -> str:
     content = text.encode()
     entry = ("", "file", "-", str(len(content)), hashlib.sha256(content).hexdigest())
     return Manifest("file", (entry,)).artifact.digest
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -168,9 +168,10 @@ def connect(path: Path) -> Connection:
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[Connection]:
-    """Everything in the block is stored, or nothing of it."""
+def transaction(connection: Connection, *, durable: bool = False) -> Iterator[Connection]:
+    """Everything in the block is stored, or nothing of it. If it is durable, no power cut loses it afterwards."""
     try:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection

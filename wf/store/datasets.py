@@ -13,7 +13,7 @@ from wf.references import LATEST, parse_dataset
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
 from wf.store.ids import new_id
-from wf.store.layout import Layout, locked, remove_tree
+from wf.store.layout import Layout, in_use, locked, remove_tree
 from wf.store.records import Dataset, DatasetVersion
 from wf.store.removal import removing
 from wf.store.transfer import stage
@@ -70,7 +70,8 @@ class Datasets:
         if not path.exists():
             raise EnvironmentProblem(
                 f"the files of dataset `{version.ref}` are gone from {path}",
-                hint=f"Run what wrote it again, or import it: `wf datasets import {version.dataset} PATH`.",
+                hint="Run what wrote it again, or import it: "
+                f"`wf datasets import {version.dataset} PATH`. `wf fsck` knows more.",
             )
         return version
 
@@ -107,6 +108,10 @@ class Datasets:
     def import_path(self, name: str, path: Path, message: str = "") -> Imported:
         """Copy a file or folder of this machine into the store as a new version of the dataset."""
         _check_name(name)
+        with in_use(self._layout.temporary):
+            return self._import(name, path, message)
+
+    def _import(self, name: str, path: Path, message: str) -> Imported:
         staged, outward = stage(path, self._layout)
         try:
             with locked(self._layout.artifacts):  # from here to the record, nobody may remove the same content

@@ -12,7 +12,7 @@ from wf.plan import Plan, TaskOutput
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
 from wf.store.datasets import add_version, is_latest
-from wf.store.layout import Layout, below, link
+from wf.store.layout import Layout, below, link, remove_tree
 from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_commit
@@ -87,7 +87,8 @@ class History:
         finished = as_text(now())
         for output, artifact in end.outputs:
             link(self._layout.output(run, job, output.name), self._artifacts.path(artifact.digest))
-        with transaction(self._connection) as db:
+        # What took work to make is not lost when the power goes.
+        with transaction(self._connection, durable=end.state == "succeeded" and end.cached_from is None) as db:
             db.execute(
                 "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ?, cached_from = ? "
                 "WHERE run = ? AND name = ?",
@@ -160,8 +161,10 @@ class History:
     def mark_swept(self, runs: Iterable[int]) -> None:
         """Remember that nothing is left of these runs but their history and logs."""
         for run in runs:
-            for job in self._connection.execute("SELECT name FROM jobs WHERE run = ?", (run,)).fetchall():
+            for job in self._connection.execute("SELECT name, state FROM jobs WHERE run = ?", (run,)).fetchall():
                 self._layout.job(run, job["name"]).clean()
+                if job["state"] != "succeeded":  # it was killed before it could say what the links are
+                    remove_tree(self._layout.outputs(run, job["name"]))
             self._connection.execute("UPDATE runs SET swept = 1 WHERE id = ?", (run,))
 
     # Reading

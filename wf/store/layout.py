@@ -1,6 +1,7 @@
 """Where things lie under `.wf/`, and the few file operations that its modules share."""
 
 import fcntl
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from wf.errors import EnvironmentProblem
 from wf.project import STORE
 
 _README = """\
@@ -19,6 +21,7 @@ artifacts/   outputs of jobs and imported datasets, named by their content: read
 runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish
+quarantine/  artifacts that `wf fsck --repair` found damaged
 secrets.env, registries.env
              what `wf secrets` and `wf registry` keep where there is no keyring
 cache/       downloads that runs share
@@ -66,9 +69,14 @@ class JobFolder:
         self.outputs.mkdir()
         self.scratch.mkdir()
 
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """Everything in it but the log."""
+        return self.inputs, self.outputs, self.scratch, self.state
+
     def clean(self) -> None:
         """Remove everything but the log."""
-        for folder in (self.inputs, self.outputs, self.scratch, self.state):
+        for folder in self.parts:
             remove_tree(folder)
 
 
@@ -86,6 +94,7 @@ class Layout:
         self.cache = self.folder / "cache"
         self.storage = self.folder / "storage"
         self.temporary = self.folder / "tmp"
+        self.quarantine = self.folder / "quarantine"
 
     def create(self) -> None:
         """Make what is not there, or no longer: all of it may be deleted by hand."""
@@ -102,7 +111,11 @@ class Layout:
 
     def output(self, run: int, job: str, output: str) -> Path:
         """A link to an output of a run, under a name that a person can type."""
-        return self.run(run) / "outputs" / _as_file_name(job) / _as_file_name(output)
+        return self.outputs(run, job) / _as_file_name(output)
+
+    def outputs(self, run: int, job: str) -> Path:
+        """The folder of the links to what a job of a run has left."""
+        return self.run(run) / "outputs" / _as_file_name(job)
 
     def job(self, run: int, job: str) -> JobFolder:
         """The folder of a job in a run."""
@@ -111,13 +124,46 @@ class Layout:
 
 def link(place: Path, target: Path) -> None:
     """Make a link that stays right when the whole project is moved."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.symlink_to(os.path.relpath(target, place.parent))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(relative(place, target))
+    except OSError as error:
+        raise EnvironmentProblem(f"{place} cannot be written: {error.strerror}") from error
+
+
+def relative(place: Path, target: Path) -> str:
+    """What a link at `place` to the target holds."""
+    return os.path.relpath(target, place.parent)
 
 
 def below(path: Path, root: Path) -> Path:
     """The path from `root`, if it lies there: how it is shown and recorded."""
     return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def flush_folder(folder: Path) -> None:
+    """See to it that the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def move(path: Path, place: Path) -> None:
+    """Rename a file or folder, which may be read-only and stays so."""
+    mode = path.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        path.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)  # moving a folder needs the right to write to it
+    path.rename(place)
+    if stat.S_ISDIR(mode):
+        place.chmod(stat.S_IMODE(mode))
+
+
+def free_name(path: Path) -> Path:
+    """The path, or if it is taken, with the first number after it that is free."""
+    others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], others) if not os.path.lexists(each))
 
 
 def remove_tree(path: Path) -> None:
@@ -146,9 +192,32 @@ def remove_tree(path: Path) -> None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder against every other process and thread; it ends with the process at the latest."""
+    with _flocked(folder, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Keep others from clearing a folder away; any number may use it at once."""
+    with _flocked(folder, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def unused(folder: Path) -> Iterator[bool]:
+    """Whether nobody uses the folder; if so, nobody does before the end of the block."""
+    try:
+        with _flocked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield True
+    except BlockingIOError:
+        yield False
+
+
+@contextmanager
+def _flocked(folder: Path, operation: int) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, operation)
         yield
     finally:
         os.close(descriptor)

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 from wf.errors import EnvironmentProblem
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, transaction
-from wf.store.layout import Layout, locked, remove_tree
+from wf.store.layout import Layout, locked, move, remove_tree
 
 _REFERRING = ("outputs", "dataset_versions", "models")
 """The tables whose rows keep content in the store."""
@@ -39,10 +38,9 @@ class Removal:
 
     def _move_away(self, place: Path) -> None:
         if place.exists():
-            away = self.layout.temporary / f"removed-{uuid4().hex}"
-            if place.is_dir():
-                place.chmod(0o755)  # moving a folder needs the right to write to it
-            place.rename(away)
+            away = removed_content(self.layout, place.name)
+            remove_tree(away)  # of a deletion that was killed at its very end
+            move(place, away)
             self.moved.append((place, away))
 
 
@@ -57,12 +55,15 @@ def removing(connection: Connection, layout: Layout, artifacts: Artifacts) -> It
                 yield removal
         except BaseException:
             for place, away in removal.moved:
-                away.rename(place)
-                if place.is_dir():
-                    place.chmod(0o555)
+                move(away, place)
             raise
     for _, away in removal.moved:
         remove_tree(away)
+
+
+def removed_content(layout: Layout, digest: str) -> Path:
+    """Where the content of an artifact waits for the end of its deletion."""
+    return layout.temporary / f"removed-{digest}"
 
 
 def is_referred_to(db: Connection, digest: str) -> bool:

@@ -4,13 +4,18 @@ import os
 from pathlib import Path
 
 from wf.store.artifacts import read_manifest
-from wf.store.layout import Layout, remove_tree
+from wf.store.layout import Layout, flush_folder, in_use, remove_tree
 
 STEPS = "steps"
 
 
 def snapshot_steps(layout: Layout) -> tuple[str, Path]:
     """The digest of `steps/` as it is now, and a folder that holds it as `steps`."""
+    with in_use(layout.temporary):
+        return _snapshot(layout)
+
+
+def _snapshot(layout: Layout) -> tuple[str, Path]:
     source = layout.root / STEPS
     digest = read_manifest(source, keep=_belongs).artifact.digest
     place = layout.code / digest
@@ -21,11 +26,13 @@ def snapshot_steps(layout: Layout) -> tuple[str, Path]:
         remove_tree(copy)  # of an earlier process with the same number
         shutil.copytree(source, copy / STEPS, symlinks=True, ignore=_ignored)
         # The files may have been edited since: what was copied is what counts.
-        digest = read_manifest(copy / STEPS, normalise=True).artifact.digest
+        digest = read_manifest(copy / STEPS, normalise=True, flush=True).artifact.digest
         (copy / STEPS).chmod(0o555)
         place = layout.code / digest
         try:
+            flush_folder(copy)
             copy.rename(place)
+            flush_folder(layout.code)
         except OSError:
             if not place.exists():
                 raise

@@ -10,8 +10,9 @@ from wf.store.layout import Layout, remove_tree
 class StateFolder:
     """The checkpoints of one kind of execution, held by one job at a time."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, layout: Layout) -> None:
         self.path = path
+        self._layout = layout
         self._descriptor = descriptor
 
     @classmethod
@@ -27,11 +28,14 @@ class StateFolder:
                 os.close(descriptor)
                 return None
             if path.is_dir() and os.path.samestat(path.stat(), os.fstat(descriptor)):
-                return cls(path, descriptor)
+                return cls(path, descriptor, layout)
             os.close(descriptor)  # its last user has just removed it
 
     def release(self, *, keep: bool) -> None:
         """Let others have the folder, or remove it."""
         if not keep:
-            remove_tree(self.path)
+            away = self._layout.temporary / f"state-{self.path.name}"  # a half of it must not be taken for checkpoints
+            remove_tree(away)
+            self.path.rename(away)
+            remove_tree(away)
         os.close(self._descriptor)
