@@ -18,6 +18,7 @@ from wf.plan import (
     DatasetRef,
     InputSource,
     IOType,
+    MatrixMember,
     ModelSpec,
     Plan,
     RegistryImage,
@@ -69,6 +70,7 @@ class job:  # noqa: N801 -- a word of the language
     network: bool = True
     network_with: tuple[str, ...] = ()
     control: bool = False
+    member: MatrixMember | None = None
     model: str | None = None
     """Registers its input `model` under this name, without the backend."""
 
@@ -109,6 +111,7 @@ class job:  # noqa: N801 -- a word of the language
             cache=self.cache,
             reuse=self.reuse,
             state=self.state,
+            member=self.member,
         )
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 JobState = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
-"""`skipped`: something that the job needs did not succeed. `cancelled`: the user stopped it."""
+"""`skipped`: something that the job needs did not succeed. `cancelled`: it was stopped, by the user or because another
+member of its matrix failed."""
 
 RunState = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
 """`interrupted`: `wf` itself was killed; the next `wf` noticed."""

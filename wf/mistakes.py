@@ -45,8 +45,7 @@ _MEANT_IN_A_JOB: Final = {
     "retry": _NO_RETRIES,
     "retries": _NO_RETRIES,
     "continue-on-error": _NO_RETRIES,
-    "strategy": "write a job for each case",
-    "matrix": "write a job for each case",
+    "matrix": "write `strategy: {matrix: ...}`",
     "permissions": "containers get only what they need; there is nothing to permit",
 }
 

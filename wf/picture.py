@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from wf.graph import layers
-from wf.plan import Plan, Task, UpstreamOutput
+from wf.plan import GatheredOutput, Plan, Task, UpstreamOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,12 @@ def edges(plan: Plan) -> list[Edge]:
     for task in plan.tasks:
         passed: dict[str, list[str]] = {need: [] for need in task.needs}
         for port in task.inputs:
-            if isinstance(port.source, UpstreamOutput):
-                passed.setdefault(port.source.job, []).append(port.source.output)
+            match port.source:
+                case UpstreamOutput(job, output):
+                    passed.setdefault(job, []).append(output)
+                case GatheredOutput(_, output, members):
+                    for job, _ in members:
+                        passed.setdefault(job, []).append(output)
         found += [Edge(source, task.id, ", ".join(names)) for source, names in passed.items()]
     return found
 

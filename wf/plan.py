@@ -53,6 +53,20 @@ class UpstreamOutput:
     output: str
 
 
+INDEX: Final = "index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class GatheredOutput:
+    """The same output of all members of a matrix: a folder with an entry for each, and an index of them."""
+
+    job: str
+    """What the workflow calls them all."""
+    output: str
+    members: tuple[tuple[str, str], ...]
+    """The id of each member, and the name of its entry in the folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetRef:
     """A version of a dataset in the store, resolved when the run starts."""
@@ -67,7 +81,7 @@ class Text:
     value: str
 
 
-InputSource = UpstreamOutput | DatasetRef | Text
+InputSource = UpstreamOutput | GatheredOutput | DatasetRef | Text
 IOType = Literal["dataset", "volume", "string"]
 InputsMode = Literal["cow", "ro", "shared"]
 """What volumes and datasets are to a task that reads them: a writable view of its own (copy on write); read-only; or
@@ -137,6 +151,20 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class MatrixMember:
+    """A task as one of many that a job with a matrix stands for."""
+
+    job: str
+    """The job, as the workflow calls it."""
+    values: Mapping[str, str | int | float | bool]
+    """The variables of the matrix."""
+    max_parallel: int | None = None
+    """How many members run at once; `None` for as many as there is room for."""
+    fail_fast: bool = True
+    """Whether a member that fails ends the others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One job, compiled to one process: in a container, or a program of `wf` on this machine.
 
@@ -186,6 +214,8 @@ class Task:
     """Whether outputs of an earlier execution with the same key may stand for a new one."""
     state: bool = False
     """Whether it gets a folder that outlives a failed attempt of the same task with the same inputs."""
+    member: MatrixMember | None = None
+    """Where it is one of many."""
 
     @property
     def may_have_views(self) -> bool:
@@ -224,6 +254,17 @@ class Plan:
             ),
         )
 
+    def without_fail_fast(self) -> "Plan":
+        """The plan in which no failure ends what does not need the job that failed."""
+        tasks = (
+            replace(task, member=replace(task.member, fail_fast=False)) if task.member else task for task in self.tasks
+        )
+        return replace(self, tasks=tuple(tasks))
+
     def task(self, task_id: str) -> Task:
         """The task of the job `task_id`."""
         return next(task for task in self.tasks if task.id == task_id)
+
+    def tasks_of(self, job: str) -> tuple[Task, ...]:
+        """The task of a job; of one with a matrix all its members."""
+        return tuple(task for task in self.tasks if job in (task.id, task.member and task.member.job))

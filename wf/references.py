@@ -71,6 +71,12 @@ def parse_input(text: str) -> WorkflowInput | JobOutput | None:
     return None
 
 
+def parse_matrix(text: str) -> str | None:
+    """The variable of its job's matrix that `matrix.NAME` stands for, or nothing if the text is no such reference."""
+    match = re.fullmatch(rf"matrix\.({NAME})", text)
+    return match[1] if match else None
+
+
 def parse_secret(text: str) -> Secret | None:
     """The secret that a value stands for, or nothing if it is plain text."""
     match = re.fullmatch(r"secret:([A-Za-z0-9_.-]+)(\??)", text, re.IGNORECASE)

@@ -4,8 +4,8 @@ Scalars are read as YAML 1.2 does: `on`, `yes` and `2021-12-16` are text, `true`
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,11 @@ class Document:
     _values: dict[Loc, Span] = field(repr=False)
     _keys: dict[Loc, Span] = field(repr=False)
     _texts: dict[Loc, str] = field(repr=False)
+    _copies: Mapping[Loc, Loc] = field(default_factory=dict, repr=False)
+
+    def with_copies(self, copies: Mapping[Loc, Loc]) -> "Document":
+        """The document with nodes that are copies of others, by the first two parts of their ways: they stand there."""
+        return replace(self, _copies=copies)
 
     def span(self, loc: Sequence[str | int]) -> Span:
         """Where the value at `loc` stands; for one that is not there, where the nearest node around it stands."""
@@ -44,11 +49,15 @@ class Document:
 
     def text(self, loc: Sequence[str | int]) -> str | None:
         """The scalar at `loc` as it is written, or nothing if there is no scalar."""
-        return self._texts.get(tuple(loc))
+        return self._texts.get(self._original(loc))
+
+    def _original(self, loc: Sequence[str | int]) -> Loc:
+        head, rest = tuple(loc[:2]), tuple(loc[2:])
+        return (*self._copies.get(head, head), *rest)
 
     def _nearest(self, loc: Sequence[str | int]) -> Loc:
         known: Loc = ()
-        for part in loc:
+        for part in self._original(loc):
             # Validation may name parts that the file does not have, such as the kind of a union: leave them out.
             if (*known, part) in self._values:
                 known = (*known, part)

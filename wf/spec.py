@@ -4,6 +4,7 @@ Nothing is resolved here: references are still text, defaults are not merged, ac
 """
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from wf.errors import InvalidWorkflow, Problem
+from wf.matrix import Matrix, Member, expand, told_once
 from wf.mistakes import describe
 from wf.oddities import tolerate
 from wf.source import Document, Loc
@@ -109,6 +111,21 @@ class Defaults(_Part):
     cluster_id: str | None = Field(None, alias="clusterId")
 
 
+_CHOICE = {"type": ["string", "number", "boolean"]}
+_COMBINATIONS = {"type": "array", "items": {"type": "object", "additionalProperties": _CHOICE}}
+_MATRIX = {
+    "type": "object",
+    "minProperties": 1,
+    "properties": {"include": _COMBINATIONS, "exclude": _COMBINATIONS},
+    "additionalProperties": {
+        "anyOf": [
+            {"type": "array", "minItems": 1, "items": _CHOICE},
+            {"type": "string", "pattern": r"^workflow\.inputs\.[A-Za-z0-9_-]+$"},
+        ]
+    },
+}
+
+
 class GitHubContext(BaseModel):
     """The commit that a run is about."""
 
@@ -134,6 +151,16 @@ class Context(BaseModel):
     event: EventContext = EventContext()
 
 
+class Strategy(_Part):
+    """How a job becomes many."""
+
+    matrix: Annotated[Any, WithJsonSchema(_MATRIX)] = Field(
+        description="variables, each with a list of values: the job runs once for each combination"
+    )
+    max_parallel: int | None = Field(None, alias="max-parallel", gt=0, description="how many run at once")
+    fail_fast: bool = Field(default=True, alias="fail-fast", description="false: when one fails, the others go on")
+
+
 class Job(_Part):
     """One action, run in one container."""
 
@@ -148,6 +175,7 @@ class Job(_Part):
     cache: bool = Field(
         default=True, description="false: run it even if it has run before with all the same (extension)"
     )
+    strategy: Strategy | None = Field(None, description="run it once for each combination of values (extension)")
 
 
 class Workflow(_Part):
@@ -170,31 +198,51 @@ class Reading:
     """Errors, and warnings about what was accepted although it is not quite right."""
     broken: frozenset[str]
     """Jobs with errors: the workflow holds only their `needs`, so that the others can be checked further."""
+    document: Document
+    """It knows where members of a matrix stand."""
+    matrices: Mapping[str, Matrix]
+    """Jobs that stand for many: the workflow holds their members in their place."""
+    members: Mapping[str, tuple[Matrix, Member]]
+    """These members, by their ids."""
 
 
-def read_workflow(document: Document) -> Reading:
-    """Fit a file to the format.
+def read_workflow(document: Document, settings: Mapping[str, str]) -> Reading:
+    """Fit a file to the format, with every matrix written out.
+
+    `settings` are values for the workflow's inputs, by name.
 
     Raises:
         InvalidWorkflow: nothing could be made of it.
     """
-    data, problems = tolerate(document)
-    if not isinstance(data, dict):
+    tolerated, problems = tolerate(document)
+    if not isinstance(tolerated, dict):
         raise InvalidWorkflow([Problem("a workflow is a mapping with the key `jobs`", document.span(()))])
+    expansion = expand(document, tolerated, settings)
+    data, document, matrices = expansion.data, expansion.document, expansion.matrices
+    problems += expansion.problems
     try:
-        return Reading(Workflow.model_validate(data), problems, frozenset())
+        workflow = Workflow.model_validate(_without_contents(data, expansion.broken))
+        return Reading(workflow, problems, expansion.broken, document, matrices, expansion.members)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
     problems += [describe(document, details, _known_keys) for details in wrong]
     broken = frozenset(str(loc[1]) for details in wrong if (loc := details["loc"])[0] == "jobs" and len(loc) > 1)
     unknown = {loc[0] for details in wrong if details["type"] == "extra_forbidden" and len(loc := details["loc"]) == 1}
     rest = {key: value for key, value in data.items() if key not in unknown}
-    if isinstance(data.get("jobs"), dict):
-        rest["jobs"] = {name: _only_needs(job) if name in broken else job for name, job in data["jobs"].items()}
     try:
-        return Reading(Workflow.model_validate(rest), problems, broken)
+        broken |= expansion.broken
+        workflow = Workflow.model_validate(_without_contents(rest, broken))
+        return Reading(workflow, problems, broken, document, matrices, expansion.members)
     except ValidationError:
-        raise InvalidWorkflow(problems) from None
+        raise InvalidWorkflow(told_once(problems, matrices)) from None
+
+
+def _without_contents(data: Mapping[str, Any], broken: Collection[str]) -> dict[str, Any]:
+    """The data with only the needs of the jobs that are broken."""
+    jobs = data.get("jobs")
+    if not broken or not isinstance(jobs, dict):
+        return dict(data)
+    return {**data, "jobs": {name: _only_needs(job) if name in broken else job for name, job in jobs.items()}}
 
 
 def _only_needs(job: object) -> dict[str, object]:
@@ -213,6 +261,8 @@ def _known_keys(loc: Loc) -> tuple[str, ...]:
             model = Defaults
         case ("defaults", "resources"):
             model = DefaultResources
+        case ("jobs", _, "strategy"):
+            model = Strategy
         case (*_, "resources"):
             model = ResourcesSpec
         case (*_, "with"):

@@ -26,6 +26,7 @@ from wf.backends.convert import Surroundings, to_handover_config, volume_mount
 from wf.backends.engine import remove_container, remove_volume, reporting
 from wf.backends.ownership import run_helper
 from wf.errors import EnvironmentProblem
+from wf.plan import GatheredOutput
 
 if TYPE_CHECKING:
     from wf.plan import InputsMode, InputSource
@@ -63,6 +64,8 @@ class Views:
         if launch.task.is_step or mode == "ro":
             return {}
         sources = {each.name: each.source for each in launch.task.inputs if each.type != "string"}
+        if mode == "shared":  # what is gathered for one task alone is nothing to share
+            sources = {name: source for name, source in sources.items() if not isinstance(source, GatheredOutput)}
         if mode == "cow":
             return self._make(client, {name: launch.inputs[name] for name in sources}, launch, around)
         with self._lock:

@@ -6,16 +6,20 @@ import sys
 import time
 from pathlib import Path
 
-from wf.commands.shared import named_job, open_history
+from wf.commands.shared import find_jobs, open_history
 from wf.errors import InvalidWorkflow, Problem
 from wf.store import Store
 from wf.store.records import JobRecord
+
+_FOLLOWS_ONE = Problem("`--follow` needs a job", hint="write `wf logs RUN JOB --follow`")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A run, and perhaps a job."""
     parser.add_argument("run", nargs="?", default="latest", help="the number of a run (the last one)")
-    parser.add_argument("job", nargs="?", help="one job; without it all jobs, each line with its job's name")
+    parser.add_argument(
+        "job", nargs="?", help="one job, or all of a matrix; without it all jobs, each line with its job's name"
+    )
     parser.add_argument("-n", "--tail", type=int, metavar="N", help="only the last N lines of each job")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("-f", "--follow", action="store_true", help="print new lines while the job runs")
@@ -25,17 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print the logs in the order of the plan."""
     if arguments.follow and not arguments.job:
-        raise InvalidWorkflow([Problem("`--follow` needs a job", hint="write `wf logs RUN JOB --follow`")])
+        raise InvalidWorkflow([_FOLLOWS_ONE])
     store = open_history(Path.cwd())
     run = store.history.run(arguments.run).id
     jobs = store.history.jobs(run)
     if arguments.job:
-        jobs = (named_job(run, jobs, arguments.job),)
+        jobs = find_jobs(run, jobs, arguments.job)
+    if arguments.follow and len(jobs) > 1:
+        raise InvalidWorkflow([_FOLLOWS_ONE])
     if arguments.json:
         logs = [{"name": job.name, "state": job.state, "lines": _lines(job, arguments.tail)} for job in jobs]
         print(json.dumps({"run": run, "jobs": logs}, indent=2))
         return 0
-    if arguments.job:
+    if len(jobs) == 1 and arguments.job:
         _print_one(store, run, jobs[0], arguments)
         return 0
     width = max(len(job.name) for job in jobs)

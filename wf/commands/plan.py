@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wf.commands.shared import add_choices, add_workflow, chosen_reuse, compile_workflow, open_store, with_images
 from wf.plan import (
     DatasetRef,
+    GatheredOutput,
     HostProgram,
     Image,
     Plan,
@@ -94,7 +95,8 @@ def _expected(forecast: "Forecast") -> str:
 
 def _details(task: Task) -> list[str]:
     instead = f", for {asked}" if (asked := _stands_for(task.image)) else ""
-    rows = [("image", (_image(task.image) or "") + instead), ("needs", ", ".join(task.needs))]
+    rows = [("matrix", f"{name}: {value}") for name, value in (task.member.values if task.member else {}).items()]
+    rows += [("image", (_image(task.image) or "") + instead), ("needs", ", ".join(task.needs))]
     given = {name: value for name, value in task.parameters.items() if name not in task.defaulted}
     rows += [("with", f"{name}: {_short(value)}") for name, value in given.items()]
     if task.defaulted:
@@ -135,6 +137,8 @@ def _source(port: TaskInput) -> str:
     match port.source:
         case UpstreamOutput(job, output):
             return f"{job}.outputs.{output}"
+        case GatheredOutput(job, output, members):
+            return f"{job}.outputs.{output} of all {len(members)}"
         case DatasetRef(ref):
             return f"dataset {ref}"
         case Text(value):
@@ -170,6 +174,7 @@ def _as_json(plan: Plan, forecasts: "Mapping[str, Forecast]") -> dict[str, objec
                 "uses": task.action,
                 "image": _image(task.image),
                 "image_stands_for": _stands_for(task.image),
+                "matrix": dict(task.member.values) if task.member else None,
                 "needs": list(task.needs),
                 "with": dict(task.parameters),
                 "env": dict(task.env),

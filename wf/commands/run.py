@@ -20,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="live",
         help="what to print: live on a terminal, plain lines elsewhere, or json for programs",
     )
+    parser.add_argument(
+        "-k",
+        "--keep-going",
+        action="store_true",
+        help="when a member of a matrix fails, run the others all the same, whatever its `fail-fast` says",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -35,6 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     settings = load_settings(plan.root)
     plan = with_images(plan, arguments.image, settings).with_inputs_mode(arguments.inputs_mode)
+    plan = plan.without_fail_fast() if arguments.keep_going else plan
     backend, reason = choose(arguments.backend, plan.root, settings)
     store = open_store(plan.root)
     with open_report(arguments.output, store, sys.stdout) as emit:

@@ -1,8 +1,8 @@
 """Arguments and habits that several commands share."""
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,11 +90,12 @@ def chosen_reuse(arguments: argparse.Namespace, plan: Plan) -> "Reuse":
     """What of `add_choices` says which jobs run in any case."""
     from wf.runner import Reuse
 
-    names = [task.id for task in plan.tasks]
-    if unknown := [name for name in arguments.force if name not in names]:
-        hint = f"it has {', '.join(f'`{name}`' for name in names)}"
-        raise InvalidWorkflow([Problem(f"the workflow has no job `{name}` to force", hint=hint) for name in unknown])
-    return Reuse(allowed=not arguments.no_cache, forced=frozenset(arguments.force))
+    found = {job: [task.id for task in plan.tasks_of(job)] for job in arguments.force}
+    if unknown := [job for job, tasks in found.items() if not tasks]:
+        hint = f"it has {', '.join(f'`{task.id}`' for task in plan.tasks)}"
+        raise InvalidWorkflow([Problem(f"the workflow has no job `{job}` to force", hint=hint) for job in unknown])
+    forced = frozenset(task for tasks in found.values() for task in tasks)
+    return Reuse(allowed=not arguments.no_cache, forced=forced)
 
 
 def with_images(plan: Plan, pairs: list[str], settings: "Settings") -> Plan:
@@ -115,15 +116,6 @@ def open_history(folder: Path) -> "Store":
     if not (root / ".wf").exists():
         raise InvalidWorkflow([Problem(f"nothing has run in `{root}` yet", hint="start with `wf run FILE`")])
     return open_store(root)
-
-
-def named_job(run: int, jobs: Sequence["JobRecord"], name: str) -> "JobRecord":
-    """The job of that name among those of a run, in upper or lower case."""
-    found = [job for job in jobs if job.name.lower() == name.lower()]
-    if not found:
-        names = ", ".join(f"`{job.name}`" for job in jobs)
-        raise InvalidWorkflow([Problem(f"run {run} has no job `{name}`", hint=f"it has {names}")])
-    return found[0]
 
 
 def open_store(root: Path) -> "Store":
@@ -179,6 +171,21 @@ def ask_secret(prompt: str, *, from_stdin: bool) -> str:
     if not value or "\0" in value:
         raise InvalidWorkflow([Problem("the value is empty, or no text")])
     return value
+
+
+def find_jobs(run: int, jobs: "tuple[JobRecord, ...]", name: str) -> "tuple[JobRecord, ...]":
+    """The job of a run that a person means, whatever case and signs they write; of a matrix all members."""
+    wanted = _plain_name(name)
+    for spelt in (_plain_name, lambda job: _plain_name(job.partition(" (")[0])):
+        if found := tuple(job for job in jobs if spelt(job.name) == wanted):
+            exact = tuple(job for job in found if job.name == name)
+            return exact or found
+    names = ", ".join(f"`{job.name}`" for job in jobs)
+    raise InvalidWorkflow([Problem(f"run {run} has no job `{name}`", hint=f"it has {names}")])
+
+
+def _plain_name(name: str) -> str:
+    return "-".join(re.findall(r"[a-z0-9.]+", name.lower()))
 
 
 def since(run: "RunRecord") -> float:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from wf.cache import differences
-from wf.commands.shared import named_job, open_history
+from wf.commands.shared import find_jobs, open_history
 from wf.report.text import columns
 from wf.store import Store
 from wf.store.records import JobRecord, RunRecord
@@ -14,7 +14,7 @@ from wf.store.records import JobRecord, RunRecord
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A run, and perhaps a job."""
     parser.add_argument("run", nargs="?", default="latest", help="the number of a run (the last one)")
-    parser.add_argument("job", nargs="?", help="one job; without it all jobs")
+    parser.add_argument("job", nargs="?", help="one job, or all of a matrix; without it all jobs")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -24,7 +24,7 @@ def execute(arguments: argparse.Namespace) -> int:
     run = store.history.run(arguments.run)
     jobs = store.history.jobs(run.id)
     if arguments.job:
-        jobs = (named_job(run.id, jobs, arguments.job),)
+        jobs = find_jobs(run.id, jobs, arguments.job)
     told = [(job.name, *_why(store, run, job)) for job in jobs]
     if arguments.json:
         print(json.dumps([{"name": name, "decision": what, "reason": why} for name, what, why in told], indent=2))

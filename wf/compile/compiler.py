@@ -16,9 +16,10 @@ from wf.compile.ports import PortCompiler
 from wf.control.control import API_KEY
 from wf.errors import InvalidWorkflow, Problem
 from wf.graph import find_cycle, in_order
-from wf.plan import Plan, Resources, SecretRef, Task
+from wf.matrix import told_once
+from wf.plan import GatheredOutput, MatrixMember, Plan, Resources, SecretRef, Task, TaskInput
 from wf.references import NAME, parse_context, parse_input, parse_secret
-from wf.source import Document, load
+from wf.source import load
 from wf.spec import Job, Reading, read_workflow
 
 
@@ -39,27 +40,32 @@ def compile_file(
     Raises:
         InvalidWorkflow: with all problems of the file.
     """
-    document = load(path)
-    return _Compiler(document, read_workflow(document), root, settings or {}, to_run=to_run).compile()
+    reading = read_workflow(load(path), settings or {})
+    try:
+        plan, warnings = _Compiler(reading, root, settings or {}, to_run=to_run).compile()
+    except InvalidWorkflow as error:
+        raise InvalidWorkflow(told_once(error.problems, reading.matrices)) from None
+    return plan, told_once(warnings, reading.matrices)
 
 
 class _Compiler:
     """One compilation. Methods add to `problems` and go on, so that all are found."""
 
-    def __init__(
-        self, document: Document, reading: Reading, root: Path, settings: Mapping[str, str], *, to_run: bool
-    ) -> None:
-        self.document = document
+    def __init__(self, reading: Reading, root: Path, settings: Mapping[str, str], *, to_run: bool) -> None:
+        self.document = reading.document
         self.workflow = reading.workflow
+        self.matrices = reading.matrices
+        self.members = reading.members
         self.broken = reading.broken
         self.root = root
         self.settings = settings
         self.to_run = to_run
-        self.notes = Notes(document, list(reading.problems))
+        self.notes = Notes(self.document, list(reading.problems))
         self.inputs: dict[str, str] = {}
         self.processes: dict[str, Process] = {}
-        self.parameters = ParameterCompiler(self.notes, self.workflow, self.inputs, to_run=to_run)
-        self.ports = PortCompiler(self.notes, self.workflow, self.broken, self.inputs, self.processes)
+        self.parameters = ParameterCompiler(self.notes, reading, self.inputs, to_run=to_run)
+        self.needs: dict[str, tuple[str, ...]] = {}
+        self.ports = PortCompiler(self.notes, reading, self.needs, self.inputs, self.processes)
 
     def compile(self) -> tuple[Plan, list[Problem]]:
         self._check_names()
@@ -88,7 +94,7 @@ class _Compiler:
             self.notes.add("the workflow has no jobs", "jobs", at_key=True)
         self._check_environment("", self.workflow.defaults.env, "defaults", "env")
         for name, job in self.workflow.jobs.items():
-            self._check_name(name, "job", "jobs", name)
+            self._check_name(self._written(name), "job", "jobs", name)
             self._check_environment(f"job `{name}`: ", job.env, "jobs", name, "env")
             for ports in ("inputs", "outputs"):
                 for port in getattr(job, ports):
@@ -98,23 +104,44 @@ class _Compiler:
         if not re.fullmatch(NAME, name):
             self.notes.add(f"`{name}` cannot name a {kind}: use letters, digits, `-` and `_`", *loc, at_key=True)
 
+    def _written(self, name: str) -> str:
+        """What the file calls a job."""
+        return self.members[name][0].job if name in self.members else name
+
     def _order(self) -> list[str]:
         jobs = self.workflow.jobs
-        needs: dict[str, list[str]] = {}
+        written = dict.fromkeys(map(self._written, jobs))
         for name, job in jobs.items():
-            needs[name] = []
+            found: list[str] = []
             for index, need in enumerate(job.needs):
-                if need in jobs:
-                    needs[name].append(need)
+                if need in written:
+                    found += self._needed(name, need, index)
                 else:
-                    hint = did_you_mean(need, jobs)
+                    hint = did_you_mean(need, written)
                     self.notes.add(f"job `{name}` needs unknown job `{need}`", "jobs", name, "needs", index, hint=hint)
+            self.needs[name] = tuple(dict.fromkeys(found))
+        needs = self.needs
         if cycle := find_cycle(needs):
             path = " -> ".join(f"`{name}`" for name in cycle)
             message = f"job {path.split(' ')[0]} needs itself" if len(cycle) == 2 else f"jobs need one another: {path}"
             self.notes.add(message, "jobs", cycle[0], "needs")
             raise InvalidWorkflow(self.notes.problems)
         return in_order(needs)
+
+    def _needed(self, name: str, need: str, index: int) -> list[str]:
+        """The jobs that stand behind a name under `needs`: of a matrix all members, or the one that is alike."""
+        matrix = self.matrices.get(need)
+        if matrix is None:
+            return [need]
+        member = self.members[name][1] if name in self.members else None
+        if member is None or not matrix.is_like(member):
+            return [each.id for each in matrix.members]
+        if like := matrix.counterpart(member):
+            return [like.id]
+        shown = ", ".join(f"{variable}: {member.combination[variable].text}" for variable in sorted(matrix.variables))
+        message = f"job `{name}` needs `{need}` with `{shown}`, which is not in that job's matrix"
+        self.notes.add(message, "jobs", name, "needs", index)
+        return []
 
     # The workflow's inputs
 
@@ -162,6 +189,7 @@ class _Compiler:
         if process is None:
             return None
         if process.model:
+            self._check_one_model(name, inputs)
             types = {given.name: given.type for given in inputs}
             check_model_ports(
                 {port: types.get(port) for port in job.inputs},
@@ -182,7 +210,7 @@ class _Compiler:
             inputs=inputs,
             outputs=outputs,
             local_files=process.local_files,
-            needs=job.needs,
+            needs=self.needs[name],
             resources=self._resources(job, process),
             timeout=job.timeout,
             is_step=process.is_step,
@@ -194,7 +222,21 @@ class _Compiler:
             # A job without outputs runs for its effect, which nobody can keep, and a model is made anew each time.
             reuse=job.cache and process.reuse and bool(job.outputs) and process.model is None,
             state=process.state,
+            member=self._member(name, job),
         )
+
+    def _member(self, name: str, job: Job) -> MatrixMember | None:
+        if name not in self.members or job.strategy is None:
+            return None
+        matrix, member = self.members[name]
+        return MatrixMember(matrix.job, member.values, job.strategy.max_parallel, job.strategy.fail_fast)
+
+    def _check_one_model(self, name: str, inputs: tuple[TaskInput, ...]) -> None:
+        for given in inputs:
+            if isinstance(given.source, GatheredOutput):
+                hint = f"give this job the matrix of `{given.source.job}`: then each registers its own"
+                message = f"job `{name}` registers one model, and `{given.source.job}` leaves many"
+                self.notes.add(message, "jobs", name, "inputs", given.name, hint=hint)
 
     def _resources(self, job: Job, process: Process) -> Resources:
         own, default = job.resources, self.workflow.defaults.resources

@@ -3,7 +3,7 @@
 from wf.compile.notes import Notes, did_you_mean
 from wf.references import CONTEXT, ContextValue, JobOutput, WorkflowInput, parse_context, parse_input
 from wf.source import scalar
-from wf.spec import Job, Workflow
+from wf.spec import Job, Reading
 from wf.worktree import WorkTree, find_work_tree
 
 
@@ -14,9 +14,10 @@ class ParameterCompiler:
         to_run: a run is to follow, so what this machine must have for it is missed now.
     """
 
-    def __init__(self, notes: Notes, workflow: Workflow, values: dict[str, str], *, to_run: bool) -> None:
+    def __init__(self, notes: Notes, reading: Reading, values: dict[str, str], *, to_run: bool) -> None:
         self._notes = notes
-        self._workflow = workflow
+        self._workflow = reading.workflow
+        self._written = {*reading.workflow.jobs, *reading.matrices}
         self._values = values
         self._to_run = to_run
         self._folder = notes.document.path.resolve().parent
@@ -41,7 +42,7 @@ class ParameterCompiler:
                 self._notes.unknown_input(name, self._workflow.inputs, *loc)
             case WorkflowInput(name):
                 return scalar(self._values[name]) if name in self._values else None
-            case JobOutput(other) if other in self._workflow.jobs:
+            case JobOutput(other) if other in self._written:
                 hint = "declare it under `inputs:`; the job finds it at `/inputs/NAME`"
                 message = f"job `{job}`: what another job writes is not known yet when `with` is read"
                 self._notes.add(message, *loc, hint=hint)

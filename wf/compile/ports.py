@@ -1,13 +1,14 @@
 """Inputs and outputs of jobs: where each comes from, and whether it is what the action wants."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
 from wf.actions.base import Ports, Process
 from wf.compile.notes import Notes, did_you_mean, list_of
-from wf.plan import DatasetRef, InputSource, TaskInput, TaskOutput, Text, UpstreamOutput
+from wf.matrix import Matrix, Member
+from wf.plan import DatasetRef, GatheredOutput, InputSource, TaskInput, TaskOutput, Text, UpstreamOutput
 from wf.references import LATEST, JobOutput, WorkflowInput, parse_dataset, parse_input
-from wf.spec import InputSpec, IOSpec, Job, Workflow
+from wf.spec import InputSpec, IOSpec, Job, Reading
 
 
 class PortCompiler:
@@ -16,16 +17,20 @@ class PortCompiler:
     def __init__(
         self,
         notes: Notes,
-        workflow: Workflow,
-        broken: frozenset[str],
+        reading: Reading,
+        needs: Mapping[str, tuple[str, ...]],
         values: Mapping[str, str],
         processes: Mapping[str, Process],
     ) -> None:
         self._notes = notes
-        self._workflow = workflow
-        self._broken = broken
+        self._workflow = reading.workflow
+        self._broken = reading.broken
+        self._matrices = reading.matrices
+        self._members = reading.members
+        self._needs = needs
         self._values = values
         self._processes = processes
+        self._writers: dict[tuple[str, str], str] = {}
 
     def inputs(self, name: str, job: Job, process: Process | None) -> tuple[TaskInput, ...]:
         """What a job reads."""
@@ -90,30 +95,45 @@ class PortCompiler:
     def _job_output(self, job: str, port: str, reference: JobOutput, wanted: str | None) -> TaskInput | None:
         loc = ("jobs", job, "inputs", port)
         text = f"{reference.job}.outputs.{reference.name}"
-        upstream = self._workflow.jobs.get(reference.job)
+        matrix = self._matrices.get(reference.job)
+        like = self._like(job, matrix) if matrix else None
+        if matrix and not like and job in self._members and matrix.is_like(self._members[job][1]):
+            if matrix.job not in self._workflow.jobs[job].needs:
+                self._notes.add(f"job `{job}` reads `{text}`, whose matrix lacks its own values", *loc)
+            return None  # else told about its needs
+        writers = [like.id] if like else [each.id for each in matrix.members] if matrix else [reference.job]
+        upstream = self._workflow.jobs.get(writers[0])
         if upstream is None:
-            hint = did_you_mean(reference.job, self._workflow.jobs)
+            hint = did_you_mean(reference.job, {**self._workflow.jobs, **self._matrices})
             self._notes.add(f"job `{job}` reads `{text}`: there is no job `{reference.job}`", *loc, hint=hint)
             return None
-        if reference.job in self._broken:
+        if not self._broken.isdisjoint(writers):
             return None
         if reference.name not in upstream.outputs:
             hint = did_you_mean(reference.name, upstream.outputs) or list_of("it has", upstream.outputs)
             self._notes.add(f"job `{job}` reads `{text}`: that job has no output `{reference.name}`", *loc, hint=hint)
             return None
-        if not self._needs(job, reference.job):
+        if not self._waits_for(job, writers):
             hint = f"add `{reference.job}` to the job's `needs`"
             self._notes.add(f"job `{job}` reads `{text}` but does not need `{reference.job}`", *loc, hint=hint)
             return None
-        written = self._format(reference)
-        if wanted and written and written != wanted:
-            self._notes.add(f"job `{job}` reads `{wanted}` from `{port}`, but `{text}` holds `{written}`", *loc)
+        form, kind = self._format(writers[0], reference.name), upstream.outputs[reference.name].type
+        source: InputSource = UpstreamOutput(writers[0], reference.name)
+        if matrix and not like:
+            source = GatheredOutput(matrix.job, reference.name, tuple((each.id, each.entry) for each in matrix.members))
+            kind, form = "volume", f"{form}[]" if form else None
+        if wanted and form and form != wanted:
+            self._notes.add(f"job `{job}` reads `{wanted}` from `{port}`, but `{text}` holds `{form}`", *loc)
             return None
-        return TaskInput(port, upstream.outputs[reference.name].type, UpstreamOutput(reference.job, reference.name))
+        return TaskInput(port, kind, source)
 
-    def _format(self, output: JobOutput) -> str | None:
-        process = self._processes.get(output.job)
-        return process.writes.formats.get(output.name) if process and process.writes else None
+    def _like(self, job: str, matrix: Matrix) -> Member | None:
+        """The one member of a matrix that the job has to do with, where it is itself one of a matrix that is alike."""
+        return matrix.counterpart(self._members[job][1]) if job in self._members else None
+
+    def _format(self, job: str, output: str) -> str | None:
+        process = self._processes.get(job)
+        return process.writes.formats.get(output) if process and process.writes else None
 
     def outputs(self, name: str, job: Job, process: Process | None) -> tuple[TaskOutput, ...]:
         """What a job leaves."""
@@ -131,8 +151,18 @@ class PortCompiler:
                 self._notes.add(f"job `{name}`: `{port}` is a folder: use `volume` or `dataset`", *loc, "type")
             form = writes.formats.get(port) if writes else None
             dataset = self._written_dataset(name, spec.with_.ref, *loc) if spec.type == "dataset" else None
+            self._check_shared(name, dataset, *loc)
             outputs.append(TaskOutput(port, spec.type, dataset, form))
         return tuple(outputs)
+
+    def _check_shared(self, job: str, dataset: str | None, *loc: str | int) -> None:
+        """Members of a matrix may not write versions of one dataset: which of them would be the latest?"""
+        if job not in self._members or dataset is None:
+            return
+        writer = self._writers.setdefault((self._members[job][0].job, dataset), job)
+        if writer != job:
+            hint = "write `type: volume`, or take the name from the matrix: `with: {ref: matrix.NAME}`"
+            self._notes.add(f"job `{job}`: all members of its matrix write the dataset `{dataset}`", *loc, hint=hint)
 
     def _written_dataset(self, job: str, ref: str | None, *loc: str | int) -> str | None:
         named = parse_dataset(ref or "")
@@ -163,15 +193,15 @@ class PortCompiler:
                 message = f"job `{job}`: its step {verb} `{port}` ({form}), which is not among the {section}"
                 self._notes.add(message, "jobs", job, section, at_key=True, hint=hint)
 
-    def _needs(self, job: str, other: str) -> bool:
-        """Whether `job` waits for `other`, directly or through other jobs."""
+    def _waits_for(self, job: str, others: Collection[str]) -> bool:
+        """Whether `job` waits for one of the others, directly or through more jobs."""
         seen: set[str] = set()
         waiting = [job]
         while waiting:
-            for need in self._workflow.jobs[waiting.pop()].needs:
-                if need == other:
+            for need in self._needs[waiting.pop()]:
+                if need in others:
                     return True
-                if need not in seen and need in self._workflow.jobs:
+                if need not in seen:
                     seen.add(need)
                     waiting.append(need)
         return False

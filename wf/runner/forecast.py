@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from wf.backends.base import Backend
 from wf.cache import CacheKey, explain
 from wf.errors import EnvironmentProblem
-from wf.plan import DatasetRef, Plan, ProjectImage, RegistryImage, Task, Text, UpstreamOutput
+from wf.plan import INDEX, DatasetRef, GatheredOutput, Plan, ProjectImage, RegistryImage, Task, Text, UpstreamOutput
+from wf.runner.gather import index_text, key_names
 from wf.runner.reuse import Reuse, decide, make_key, why_always
 from wf.runner.worker import Code
 from wf.secrets import Secrets
@@ -46,6 +47,7 @@ class _Forecaster:
     def __init__(
         self, plan: Plan, backend: Callable[[], Backend], store: Store, secrets: Secrets, reuse: Reuse
     ) -> None:
+        self._plan = plan
         self._workflow = recorded_name(plan)
         self._backend = backend
         self._store = store
@@ -93,6 +95,12 @@ class _Forecaster:
                         digests[given.name] = self._digests[given.source]
                     else:
                         unknown[f"depends on what `{job}` makes"] = None
+                case GatheredOutput(job, output, members):
+                    parts = {entry: self._digests.get(UpstreamOutput(member, output)) for member, entry in members}
+                    if None in parts.values():
+                        unknown[f"depends on what `{job}` makes"] = None
+                    digests |= {f"{given.name}/{entry}": digest for entry, digest in parts.items() if digest}
+                    digests[f"{given.name}/{INDEX}"] = text_digest(index_text(given.source, self._plan))
         return digests, list(unknown)
 
 
@@ -110,6 +118,6 @@ def _with_unknown(key: CacheKey, task: Task, before: Mapping[str, object], image
     """The key with what is not known as it was before, so that only what is known to differ differs."""
     inputs_before = before["inputs"]
     assert isinstance(inputs_before, Mapping)
-    unknown = {given.name for given in task.inputs} - key.inputs.keys()
+    unknown = set().union(*map(key_names, task.inputs)) - key.inputs.keys()
     inputs = {**key.inputs, **{name: inputs_before.get(name, "") for name in unknown}}
     return replace(key, inputs=inputs, image=key.image if image is not None else str(before["image"]))

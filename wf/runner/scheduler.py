@@ -7,18 +7,32 @@ import contextlib
 import heapq
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from queue import Empty
+from typing import Final
 
 from wf.backends.base import Handle
 from wf.cache import CacheKey
 from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState
 from wf.logs import without_controls
-from wf.plan import DatasetRef, InputSource, Plan, Task, Text
+from wf.plan import INDEX, DatasetRef, GatheredOutput, InputSource, Plan, Task, Text, UpstreamOutput
+from wf.runner.gather import index_text
 from wf.runner.reuse import Decision, Reuse, decide, make_key
-from wf.runner.worker import PATIENCE, Ended, Lines, Message, Note, Shared, Started, StoredInput, Worker
+from wf.runner.worker import (
+    PATIENCE,
+    Ended,
+    GatheredInput,
+    Given,
+    Lines,
+    Message,
+    Note,
+    Shared,
+    Started,
+    StoredInput,
+    Worker,
+)
 from wf.store import Store
 from wf.store.artifacts import text_digest
 from wf.store.history import JobEnd, recorded_name
@@ -28,6 +42,12 @@ GRACE = 5.0
 """Seconds between asking a task to end and killing it."""
 
 STOPPED = "stopped by the user"
+
+_UNSUCCESSFUL: Final[Mapping[JobState, str]] = {
+    "failed": "failed",
+    "skipped": "was skipped",
+    "cancelled": "was stopped",
+}
 
 _ASKED, _KILLED, _GIVEN_UP = 1, 2, 3
 
@@ -96,8 +116,8 @@ class Scheduler:
         self._release()
         try:
             while self._ready or self._running:
-                while self._ready and len(self._running) < self._jobs:
-                    self._start(self._plan.tasks[heapq.heappop(self._ready)])
+                while len(self._running) < self._jobs and (task := self._next()):
+                    self._start(task)
                 if self._running:
                     self._wait()
         finally:
@@ -105,7 +125,9 @@ class Scheduler:
                 self._kill_all()
         self._await_cleaning()
         ends = set(self.states.values())
-        return "cancelled" if "cancelled" in ends else "failed" if ends & {"failed", "skipped"} else "succeeded"
+        if self._signals and "cancelled" in ends:
+            return "cancelled"
+        return "failed" if ends & {"failed", "skipped"} else "succeeded"
 
     def interrupt(self) -> None:
         """End the run early: once politely, twice at once. May be called from a signal handler."""
@@ -115,9 +137,32 @@ class Scheduler:
         for job in self._sorter.get_ready():
             heapq.heappush(self._ready, self._position[job])
 
+    def _next(self) -> Task | None:
+        """The first task that is ready, and whose matrix lets it start now."""
+        full = []
+        found = None
+        while self._ready and found is None:
+            position = heapq.heappop(self._ready)
+            task = self._plan.tasks[position]
+            if self._has_room(task):
+                found = task
+            else:
+                full.append(position)
+        for position in full:
+            heapq.heappush(self._ready, position)
+        return found
+
+    def _has_room(self, task: Task) -> bool:
+        if task.member is None or task.member.max_parallel is None:
+            return True
+        return len(self._running_members(task.member.job)) < task.member.max_parallel
+
+    def _running_members(self, job: str) -> list[_Running]:
+        return [each for each in self._running.values() if each.task.member and each.task.member.job == job]
+
     def _start(self, task: Task) -> None:
         inputs = {each.name: self._input(each.source) for each in task.inputs}
-        records = tuple(_record(name, given) for name, given in inputs.items())
+        records = tuple(record for name, given in inputs.items() for record in _records(name, given))
         key = make_key(
             task,
             {each.name: each.digest for each in records},
@@ -144,14 +189,22 @@ class Scheduler:
             while True:
                 self._handle(self._shared.mailbox.receive(0))
 
-    def _input(self, source: InputSource) -> StoredInput | str:
-        if isinstance(source, Text):
-            return source.value
-        if isinstance(source, DatasetRef):
-            version = self._datasets[source.ref]
-            return StoredInput(version.ref, version.digest, self._store.artifacts.path(version.digest))
-        digest = self._digests[source.job, source.output]
-        return StoredInput(f"{source.job}.outputs.{source.output}", digest, self._store.artifacts.path(digest))
+    def _input(self, source: InputSource) -> Given:
+        match source:
+            case Text(value):
+                return value
+            case DatasetRef(ref):
+                version = self._datasets[ref]
+                return StoredInput(version.ref, version.digest, self._store.artifacts.path(version.digest))
+            case UpstreamOutput(job, output):
+                return self._output(job, output)
+            case GatheredOutput(_, output, members):
+                parts = {entry: self._output(job, output) for job, entry in members}
+                return GatheredInput(parts, index_text(source, self._plan))
+
+    def _output(self, job: str, output: str) -> StoredInput:
+        digest = self._digests[job, output]
+        return StoredInput(f"{job}.outputs.{output}", digest, self._store.artifacts.path(digest))
 
     def _wait(self) -> None:
         deadline = min(self._deadline, *(each.deadline for each in self._running.values()))
@@ -230,16 +283,33 @@ class Scheduler:
             self._sorter.done(task.id)
             if not self._signals and not self.error:
                 self._release()
-        elif end.state == "failed":
+        elif end.state in ("failed", "cancelled") and not self._signals:
+            if end.state == "failed":
+                self._fail_fast(task)
             self._skip_dependents()
+
+    def _fail_fast(self, task: Task) -> None:
+        """End what the failure of a member of a matrix ends: the other members."""
+        if task.member is None or not task.member.fail_fast or self._signals or self.error:
+            return
+        error = f"`{task.id}` failed, and its matrix is fail-fast"
+        for running in self._running_members(task.member.job):
+            if running.ending is None:
+                running.ending = ("cancelled", error)
+                self._press(running, _ASKED)
+        for other in self._plan.tasks:
+            if other.member and other.member.job == task.member.job and self.states[other.id] == "waiting":
+                self._ready = [position for position in self._ready if self._plan.tasks[position] is not other]
+                self._finish(other, JobEnd("skipped", error=error))
+        heapq.heapify(self._ready)
 
     def _skip_dependents(self) -> None:
         for task in self._plan.tasks:  # in an order in which what is skipped first is needed by what follows
             if self.states[task.id] != "waiting":
                 continue
-            unmet = next((need for need in task.needs if self.states[need] in {"failed", "skipped"}), None)
+            unmet = next((need for need in task.needs if self.states[need] in _UNSUCCESSFUL), None)
             if unmet is not None:
-                was = "failed" if self.states[unmet] == "failed" else "was skipped"
+                was = _UNSUCCESSFUL[self.states[unmet]]
                 self._finish(task, JobEnd("skipped", error=f"it needs `{unmet}`, which {was}"))
 
     # Ending tasks early
@@ -324,7 +394,13 @@ class Scheduler:
         return self._shared.masker.mask(without_controls(text))
 
 
-def _record(name: str, given: StoredInput | str) -> InputRecord:
-    if isinstance(given, str):
-        return InputRecord(name, "", text_digest(given))
-    return InputRecord(name, given.source, given.digest)
+def _records(name: str, given: Given) -> Iterator[InputRecord]:
+    match given:
+        case StoredInput(source, digest):
+            yield InputRecord(name, source, digest)
+        case GatheredInput(parts, index):
+            yield InputRecord(f"{name}/{INDEX}", "", text_digest(index))
+            for entry, part in parts.items():
+                yield InputRecord(f"{name}/{entry}", part.source, part.digest)
+        case str():
+            yield InputRecord(name, "", text_digest(given))

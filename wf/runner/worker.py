@@ -20,6 +20,7 @@ from wf.imports import imported_files
 from wf.logs import SHORTEST_SECRET, LineSplitter, Masker
 from wf.plan import MODEL_INPUT, Task
 from wf.project import project_id
+from wf.runner.gather import gather
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.register import register_model
 from wf.store.artifacts import Artifacts
@@ -112,6 +113,20 @@ class StoredInput:
 
 
 @dataclass(frozen=True, slots=True)
+class GatheredInput:
+    """An output of all members of a matrix."""
+
+    parts: Mapping[str, StoredInput]
+    """By the names of their entries."""
+    index: str
+    """The text of `index.json`."""
+
+
+Given = StoredInput | GatheredInput | str
+"""What a task gets: text as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """The snapshot of `steps/` that a run uses."""
 
@@ -141,7 +156,7 @@ class Shared:
 class Worker:
     """Starts one task, reads its log, waits for it, removes its traces and stores what it has left."""
 
-    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, StoredInput | str], key: CacheKey) -> None:
+    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, Given], key: CacheKey) -> None:
         self.told_to_end = threading.Event()
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
         self.recorded = threading.Event()
@@ -241,12 +256,15 @@ class Worker:
     def _place_inputs(self) -> dict[str, Path]:
         paths = {}
         for name, given in self._inputs.items():
+            if isinstance(given, StoredInput):
+                paths[name] = given.path
+                continue
+            self._folder.inputs.mkdir(exist_ok=True)
+            paths[name] = self._folder.inputs / name
             if isinstance(given, str):
-                self._folder.inputs.mkdir(exist_ok=True)
-                paths[name] = self._folder.inputs / name
                 paths[name].write_bytes(given.encode())
             else:
-                paths[name] = given.path
+                gather({entry: part.path for entry, part in given.parts.items()}, given.index, paths[name])
         return paths
 
     def _acquire_state(self) -> StateFolder | None:

@@ -224,5 +224,5 @@ def _flocked(folder: Path, operation: int) -> Iterator[None]:
 
 
 def _as_file_name(name: str) -> str:
-    escaped = quote(name, safe=" ")
+    escaped = quote(name, safe=" (),=@:+")
     return escaped.replace(".", "%2E", 1) if escaped.startswith(".") else escaped
