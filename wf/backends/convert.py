@@ -20,6 +20,10 @@ from typing import Any
 from wf.backends.base import Launch
 from wf.host import HostNetwork
 
+HOST_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+"""What containers in one network share beside it."""
+_OWN_NETWORK = ("PortBindings", "PublishAllPorts", "ExtraHosts", "Dns", "DnsOptions", "DnsSearch", "Links", "Sysctls")
+"""Settings of a container that has a network of its own."""
 CA_PATH = "/run/wf/ca-certificates.crt"
 TEMPORARY = "/tmp"  # noqa: S108 - of a container, which shares it with nobody
 SHARED_MEMORY = 1 << 30
@@ -82,6 +86,36 @@ def to_container_config(launch: Launch, around: Surroundings) -> dict[str, Any]:
     if step:
         config |= {"User": "{}:{}".format(*around.owner), "WorkingDir": "/code"}
     return config
+
+
+def can_join(config: Mapping[str, Any]) -> bool:
+    """Whether a container could as well share the network of another that has nothing but the same network mode."""
+    host_config = config["HostConfig"]
+    has_address = config.get("Hostname") or config.get("ExposedPorts") or config.get("NetworkingConfig")
+    is_plain = host_config["NetworkMode"] in {"none", "bridge"}
+    return is_plain and not has_address and not any(host_config.get(name) for name in _OWN_NETWORK)
+
+
+def joined_to(config: Mapping[str, Any], holder: str) -> dict[str, Any]:
+    """The same container in the network of another."""
+    return {**config, "HostConfig": {**config["HostConfig"], "NetworkMode": f"container:{holder}"}}
+
+
+def to_holder_config(around: Surroundings) -> dict[str, Any]:
+    """A container that does nothing, in whose network tasks can run."""
+    return {
+        "Image": around.image,
+        "Entrypoint": ["sleep", "2147483647"],  # not every `sleep` knows `infinity`
+        "Labels": {**{name: value for name, value in around.labels.items() if name != "wf.job"}, "wf.holder": "1"},
+        "HostConfig": {
+            "NetworkMode": around.network,
+            "LogConfig": {"Type": "none"},
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges", *(["label=disable"] if around.selinux else [])],
+            **({"UsernsMode": "host"} if around.user_namespaces else {}),
+        },
+    }
 
 
 def inputs_folder(launch: Launch) -> Path:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from wf.backends.base import Exit, Handle, Launch
-from wf.backends.convert import Surroundings, inputs_folder, to_container_config
+from wf.backends.convert import Surroundings, can_join, inputs_folder, joined_to, to_container_config
 from wf.backends.engine import Engine, find_doorway, find_engine, remove_container, remove_volume, reporting
+from wf.backends.holders import Holders, Place
 from wf.backends.images import Images, Wanted
 from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
@@ -33,11 +34,13 @@ class Container:
     """A handle. `client` belongs to the thread that started it."""
 
     id: str
+    output: Iterator[bytes]
     launch: Launch
     around: Surroundings
     client: Any
-    output: Iterator[bytes]
     views: Mapping[str, View]
+    place: Place | None = None
+    """In which network it runs, until it has ended; nothing if it shares it with none."""
     is_owned: bool = field(default=False)
     """Whether everything that it wrote is the caller's."""
 
@@ -57,6 +60,9 @@ class DockerBackend:
         self._known: dict[Wanted, str | None] = {}
         """Images that were looked for without a run."""
         self._views = Views()
+        self._holders = Holders(lambda: self._found_engine().connect())
+        self._follow: dict[str, int] = {}
+        """Task -> how many come after it in the plan."""
         self._storage: tuple[Path, Surroundings] | None = None
         """Where tasks of this run keep what outlives it, and what one of them had around it."""
 
@@ -77,6 +83,7 @@ class DockerBackend:
             if task.resources.memory is not None and task.resources.memory > engine.memory:
                 line = f"job `{task.id}` is allowed more memory than there is: {size_text(engine.memory)}"
                 emit(Preparing(what="engine", line=line))
+        self._follow = {task.id: count for count, task in enumerate(reversed(plan.tasks))}
         images = Images(engine, self._root, self._settings.docker, self._host, emit)
         try:
             self._images = images.ensure(self._wanted(task) for task in plan.tasks)
@@ -112,30 +119,48 @@ class DockerBackend:
             views = self._views.open(client, launch, around)
             around = replace(around, views={name: view.volume for name, view in views.items()})
             try:
-                return self._start_container(client, launch, around, views)
+                container = self._start_container(client, launch, around, views)
             except BaseException:
                 self._views.close(client, views)
                 raise
         except BaseException:
             client.close()
             raise
+        if launch.storage:
+            self._storage = launch.storage, around
+        return container
 
     def _start_container(
         self, client: Any, launch: Launch, around: Surroundings, views: Mapping[str, View]
     ) -> Container:
+        config = to_container_config(launch, around)
+        if not can_join(config):
+            return Container(*self._run(client, launch, config), launch, around, client, views)
+        place = self._holders.enter(around, to_come=self._follow.get(launch.task.id, 0))
+        try:
+            if place.holder:
+                # It may have died; if it was something else, a start in a network of its own will say so.
+                with contextlib.suppress(EnvironmentProblem):
+                    joined = self._run(client, launch, joined_to(config, place.holder.id))
+                    return Container(*joined, launch, around, client, views, place)
+                place = self._holders.forsake(place)
+            return Container(*self._run(client, launch, config), launch, around, client, views, place)
+        except BaseException:
+            self._holders.leave(client, place, untouched=False)
+            raise
+
+    def _run(self, client: Any, launch: Launch, config: Mapping[str, Any]) -> tuple[str, Iterator[bytes]]:
         with reporting(f"job `{launch.task.id}` could not start"):
             # The name is for people; its end keeps apart the attempts of one job.
             name = f"wf-{launch.run}-{re.sub('[^A-Za-z0-9_.-]', '-', launch.task.id)}-{secrets.token_hex(3)}"
-            created = client.create_container_from_config(to_container_config(launch, around), name)["Id"]
+            created = client.create_container_from_config(config, name)["Id"]
             try:
                 output = client.attach(created, stream=True)
                 client.start(created)
             except BaseException:
                 remove_container(client, created)
                 raise
-        if launch.storage:
-            self._storage = launch.storage, around
-        return Container(created, launch, around, client, output, views)
+        return created, output
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """The attached stream: chunks of at most 32 KiB, as fast as they are taken."""
@@ -155,6 +180,7 @@ class DockerBackend:
                 state = container.client.inspect_container(container.id)["State"]
             except docker.errors.NotFound:
                 return Exit(125, error="its container is gone: something other than wf removed it")
+        self._leave_network(container)
         # Here, and not only in `destroy`: whoever stores the outputs must be able to read them.
         self._own_outputs(container)
         return Exit(int(state["ExitCode"]), out_of_memory=bool(state["OOMKilled"]), error=state["Error"] or "")
@@ -177,6 +203,7 @@ class DockerBackend:
             self._own_outputs(container)
         finally:
             remove_container(container.client, container.id)
+            self._leave_network(container)
             self._views.close(container.client, container.views)
             container.client.close()
 
@@ -184,6 +211,7 @@ class DockerBackend:
         """Remove what tasks shared, and take over what they left in the storage. Containers go with their tasks."""
         if self._engine is None:
             return
+        self._holders.remove_all()
         with contextlib.closing(self._engine.connect()) as client:
             self._views.close_shared(client)
             if self._storage:
@@ -247,6 +275,12 @@ class DockerBackend:
             user_namespaces=engine.has_security("userns"),
             selinux=engine.has_security("selinux"),
         )
+
+    def _leave_network(self, container: Container) -> None:
+        place, container.place = container.place, None
+        if place:
+            # A step's root is read-only, and so are the files there that belong to its network.
+            self._holders.leave(container.client, place, untouched=container.launch.task.is_step)
 
     def _own_outputs(self, container: Container) -> None:
         launch = container.launch

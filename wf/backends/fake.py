@@ -106,7 +106,7 @@ class FakeBackend:
         with self._lock:
             assert not self._torn_down, f"{name}: called after teardown"
             self.handles.append(handle)
-            self.most_at_once = max(self.most_at_once, sum(not each.destroyed for each in self.handles))
+            self.most_at_once = max(self.most_at_once, sum(not each.waited for each in self.handles))
         return handle
 
     def logs(self, handle: Handle) -> Iterator[bytes]:

@@ -185,6 +185,7 @@ class Scheduler:
         deadline = time.monotonic() + PATIENCE
         for worker in self._cleaning:
             worker.join(max(0.0, deadline - time.monotonic()))
+            self.gave_up |= worker.left_traces
         with contextlib.suppress(Empty):
             while True:
                 self._handle(self._shared.mailbox.receive(0))
@@ -387,8 +388,8 @@ class Scheduler:
                 case Started() if message.job in self._running:
                     self._running[message.job].handle = message.handle
                     self._send_stop(self._running[message.job])
-                case Ended():
-                    self._running.pop(message.job, None)
+                case Ended() if message.job in self._running:
+                    self._running.pop(message.job).worker.join(max(0.0, deadline - time.monotonic()))
 
     def _clean(self, text: str) -> str:
         return self._shared.masker.mask(without_controls(text))

@@ -60,7 +60,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The task is over, and nothing of it is left but what was collected."""
+    """The task is over: nothing of it runs, and what it has left is collected."""
 
     job: str
     exit: Exit | None
@@ -161,6 +161,8 @@ class Worker:
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
         self.recorded = threading.Event()
         """Set by the runner once the history holds how the task ended."""
+        self.left_traces = False
+        """Whether something of it may be left in the backend, once it is joined."""
         self._shared = shared
         self._task = task
         self._inputs = inputs
@@ -168,6 +170,7 @@ class Worker:
         self._folder: JobFolder = shared.layout.job(shared.run, task.id)
         self._splitter = LineSplitter(shared.masker)
         self._state: StateFolder | None = None
+        self._handle: Handle | None = None
         self._thread = threading.Thread(target=self._work, name=f"job {task.id}", daemon=True)
 
     def start(self) -> None:
@@ -175,7 +178,7 @@ class Worker:
         self._thread.start()
 
     def join(self, timeout: float) -> None:
-        """Wait until its folder is cleaned too, which is after `Ended`."""
+        """Wait until its traces are removed too, which is after `Ended`."""
         self._thread.join(timeout)
 
     def _work(self) -> None:
@@ -194,11 +197,20 @@ class Worker:
             self._note("".join(traceback.format_exception(bug)))
             error = f"a bug in wf: {type(bug).__name__}: {bug}"
         self._shared.mailbox.tell(Ended(self._task.id, exit_, collected, error, time.monotonic()))
+        self._remove_traces()  # while the jobs that waited for this one start
+
+    def _remove_traces(self) -> None:
+        try:
+            if self._handle is not None:
+                self._shared.backend.destroy(self._handle)
+        except Exception as problem:  # noqa: BLE001 -- the job has ended well or not: this is for the next `wf`
+            self.left_traces = True
+            self._note(f"something of it may be left: {problem}")
         try:
             if self._state is not None:
                 # Until the history holds what they led to, the checkpoints are all that a crash would leave.
                 self._state.release(keep=not self.recorded.wait(PATIENCE))
-            self._folder.clean()  # while the jobs that waited for this one start
+            self._folder.clean()
         except OSError as problem:
             self._note(f"{problem.filename} could not be removed: {problem.strerror}")
 
@@ -229,20 +241,17 @@ class Worker:
 
     def _execute(self, launch: Launch, log: TextIO) -> Exit:
         backend = self._shared.backend
-        handle = backend.start(launch)
+        handle = self._handle = backend.start(launch)
         self._shared.mailbox.tell(Started(self._task.id, handle, time.monotonic()))
         try:
-            try:
-                for chunk in backend.logs(handle):
-                    self._log(self._splitter.feed(chunk), log)
-                self._log(self._splitter.finish(), log)
-            except BaseException:
-                backend.stop(handle, kill=True)
-                backend.wait(handle)
-                raise
-            return backend.wait(handle)
-        finally:
-            backend.destroy(handle)
+            for chunk in backend.logs(handle):
+                self._log(self._splitter.feed(chunk), log)
+            self._log(self._splitter.finish(), log)
+        except BaseException:
+            backend.stop(handle, kill=True)
+            backend.wait(handle)
+            raise
+        return backend.wait(handle)
 
     def _log(self, lines: list[str], log: TextIO) -> None:
         if lines:
