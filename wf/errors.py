@@ -2,6 +2,7 @@
 
     WfError
     ├── TaskFailed            1    a job of the workflow failed
+    ├── DeploymentFailed      1    a deployment did not come up, or its new revision did not hold
     ├── InvalidWorkflow       2    the workflow, its parameters or the command line are wrong
     ├── EnvironmentProblem    3    this machine lacks something: Docker, an image, disk, a GPU
     └── Interrupted         130    Ctrl-C or SIGTERM
@@ -50,6 +51,12 @@ class WfError(Exception):
 
 class TaskFailed(WfError):
     """The run ended with a failed job. The report has already said which."""
+
+    exit_code = 1
+
+
+class DeploymentFailed(WfError):
+    """What was to be deployed did not come up or did not hold. What served before serves still, if anything did."""
 
     exit_code = 1
 

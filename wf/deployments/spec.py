@@ -145,6 +145,8 @@ class Deployment:
     endpoint: str
     """`HOST:PORT` on this machine, without a scheme; it stays the same as long as the deployment exists."""
     grpc_endpoint: str | None
+    endpoint_for_jobs: str | None
+    """The same for containers of this machine's engine, if they can reach it."""
     created: str
     revisions: tuple[Revision, ...] = ()
     """Oldest first."""

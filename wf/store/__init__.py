@@ -1,4 +1,4 @@
-"""What a project keeps under `.wf/`: history, artifacts, datasets, models, logs, checkpoints."""
+"""What a project keeps under `.wf/`: history, artifacts, datasets, models, deployments, logs, checkpoints."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,7 @@ from wf.errors import EnvironmentProblem
 from wf.store.artifacts import Artifacts
 from wf.store.database import Connection, connect
 from wf.store.datasets import Datasets
+from wf.store.deployments import DeploymentRecords
 from wf.store.fsck import Report, check
 from wf.store.history import History
 from wf.store.layout import Layout
@@ -26,6 +27,7 @@ class Store:
         self.history = History(connection, layout, self.artifacts)
         self.datasets = Datasets(connection, layout, self.artifacts)
         self.models = Models(connection, layout, self.artifacts)
+        self.deployments = DeploymentRecords(connection, layout)
         self._connection = connection
 
     @classmethod

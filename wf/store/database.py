@@ -147,6 +147,52 @@ _MIGRATIONS = (
     ALTER TABLE jobs ADD COLUMN reason TEXT NOT NULL DEFAULT '';  -- why it ran, and nothing stood for it
     CREATE INDEX jobs_by_name ON jobs (name, run);
     """,
+    """
+    CREATE TABLE deployments (
+        id          TEXT PRIMARY KEY,            -- a UUID
+        name        TEXT NOT NULL UNIQUE,
+        port        INTEGER NOT NULL UNIQUE,     -- on this machine, for HTTP
+        grpc_port   INTEGER NOT NULL UNIQUE,
+        revision    INTEGER NOT NULL,            -- the one that serves, 0 until the first one does
+        replicas    INTEGER NOT NULL,
+        enabled     INTEGER NOT NULL,
+        created     TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE deployment_revisions (
+        deployment  TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+        number      INTEGER NOT NULL,
+        spec        TEXT NOT NULL,               -- JSON, with the names of secrets
+        image       TEXT NOT NULL,               -- the engine's id
+        created     TEXT NOT NULL,
+        author      TEXT NOT NULL,
+        why         TEXT NOT NULL,
+        PRIMARY KEY (deployment, number)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE deployment_models (
+        deployment  TEXT NOT NULL,
+        revision    INTEGER NOT NULL,
+        position    INTEGER NOT NULL,
+        digest      TEXT NOT NULL REFERENCES artifacts (digest),
+        PRIMARY KEY (deployment, revision, position),
+        FOREIGN KEY (deployment, revision) REFERENCES deployment_revisions (deployment, number) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX deployment_models_by_digest ON deployment_models (digest);
+
+    CREATE TABLE deployment_changes (
+        id          INTEGER PRIMARY KEY,
+        deployment  TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+        at          TEXT NOT NULL,
+        action      TEXT NOT NULL,
+        revision    INTEGER NOT NULL,            -- the one that serves after it
+        author      TEXT NOT NULL,
+        why         TEXT NOT NULL,
+        outcome     TEXT NOT NULL,               -- under way, succeeded, failed, rolled back
+        detail      TEXT NOT NULL
+    );
+    CREATE INDEX deployment_changes_by_deployment ON deployment_changes (deployment);
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

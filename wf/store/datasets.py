@@ -63,6 +63,10 @@ class Datasets:
             versions=tuple(map(_version, versions)),
         )
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a dataset of that name, id or alias."""
+        return _known_name(self._connection, name) is not None
+
     def find(self, ref: str) -> DatasetVersion:
         """The version that a reference names at this moment; its files are there."""
         version = resolve(self._connection, ref)

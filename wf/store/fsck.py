@@ -236,6 +236,9 @@ def _uses(db: Connection, digest: str) -> Iterable[str]:
         yield f"dataset {row[0]}"
     for row in db.execute("SELECT id FROM models WHERE digest = ?", (digest,)):
         yield f"model {row[0]}"
+    deployed = "SELECT name FROM deployments WHERE id IN (SELECT deployment FROM deployment_models WHERE digest = ?)"
+    for row in db.execute(deployed, (digest,)):
+        yield f"deployment `{row[0]}`"
     for row in db.execute(
         "SELECT job, name, max(run) AS run FROM outputs WHERE digest = ? GROUP BY job, name", (digest,)
     ):

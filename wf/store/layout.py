@@ -16,12 +16,13 @@ from wf.project import STORE
 _README = """\
 This folder belongs to `wf`. It holds what this project's runs have left:
 
-wf.db        the history of runs and jobs; artifacts, datasets and models (SQLite)
+wf.db        the history of runs and jobs; artifacts, datasets, models and deployments (SQLite)
 artifacts/   outputs of jobs and imported datasets, named by their content: read-only
 runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish
 quarantine/  artifacts that `wf fsck --repair` found damaged
+deployments/ of each deployment the lock of who changes it
 secrets.env, registries.env
              what `wf secrets` and `wf registry` keep where there is no keyring
 cache/       downloads that runs share
@@ -93,6 +94,7 @@ class Layout:
         self.state = self.folder / "state"
         self.cache = self.folder / "cache"
         self.storage = self.folder / "storage"
+        self.deployments = self.folder / "deployments"
         self.temporary = self.folder / "tmp"
         self.quarantine = self.folder / "quarantine"
 

@@ -10,7 +10,7 @@ from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, transaction
 from wf.store.layout import Layout, locked, move, remove_tree
 
-_REFERRING = ("outputs", "dataset_versions", "models")
+_REFERRING = ("outputs", "dataset_versions", "models", "deployment_models")
 """The tables whose rows keep content in the store."""
 
 
@@ -67,7 +67,7 @@ def removed_content(layout: Layout, digest: str) -> Path:
 
 
 def is_referred_to(db: Connection, digest: str) -> bool:
-    """Whether an output of a run, a version of a dataset or a model has this content."""
+    """Whether an output of a run, a version of a dataset, a model or a deployment has this content."""
     return any(
         db.execute(f"SELECT 1 FROM {table} WHERE digest = ? LIMIT 1", (digest,)).fetchone()  # noqa: S608
         for table in _REFERRING

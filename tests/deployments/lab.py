@@ -1,0 +1,150 @@
+"""The language of these tests: deployments that are real containers of a small HTTP server in the base image."""
+
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Self
+
+from wf.deployments.rollout import Conditions
+from wf.deployments.service import Deployments
+from wf.deployments.spec import Deployment, DeploymentSpec, Probe, Strategy
+from wf.project import project_id
+from wf.secrets import Secrets
+from wf.settings import load_settings
+
+SERVER = """
+import os, signal, sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+time.sleep(float(os.environ.get("WAIT", 0)))
+if "BROKEN" in os.environ:
+    sys.exit("cannot read the model; the key is " + os.environ.get("KEY", "none"))
+print("the key is", os.environ.get("KEY", "none"), flush=True)
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        healthy = self.path == "/ready"
+        time.sleep(0 if healthy else float(os.environ.get("SLOW", 0)))
+        path = "/model/" + self.path.lstrip("/")
+        body = open(path).read() if os.path.isfile(path) else os.environ.get("ANSWER", "hello")
+        self.send_response(500 if "ERRORS" in os.environ and not healthy else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+    do_POST = do_GET
+    def log_message(self, *args):
+        pass
+server = ThreadingHTTPServer(("", 8000), Handler)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+server.serve_forever()
+"""
+"""Answers what its variables say. SIGTERM ends it at once, whatever it has begun: nothing may be under way then."""
+
+
+@dataclass
+class Lab:
+    """A project, its deployments, and what was told."""
+
+    root: Path
+    image: str
+    secrets: dict[str, str] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def deployments(self) -> Deployments:
+        """The service, as each command opens it."""
+        return Deployments(self.root, load_settings(self.root), Secrets([self.secrets.get]), self.told.append)
+
+    def spec(self, replicas: int = 1, **env: str) -> DeploymentSpec:
+        """A spec of the small server with these variables."""
+        return DeploymentSpec(
+            image=self.image,
+            command=("python3", "-c", SERVER),
+            env=env,
+            port=8000,
+            replicas=replicas,
+            readiness=Probe(path="/ready", period=1.0),
+        )
+
+    def create(self, name: str = "it", replicas: int = 1, **env: str) -> Deployment:
+        """A deployment of the small server."""
+        return self.deployments.create(name, self.spec(replicas, **env), by="a test")
+
+    def update(
+        self, spec: DeploymentSpec, strategy: Strategy = "rolling", name: str = "it", **conditions: float
+    ) -> Deployment:
+        """Change it, with a short watch."""
+        held = Conditions(strategy, **{"watch": 0.5, **conditions})
+        return self.deployments.update(name, spec, by="a test", conditions=held)
+
+    def containers(self) -> list[str]:
+        """The names of all containers of the project, running or not."""
+        return self._docker("ps", "-a", "--format", "{{.Names}}")
+
+    def networks(self) -> list[str]:
+        """The names of all networks of the project."""
+        return self._docker("network", "ls", "--format", "{{.Name}}")
+
+    def _docker(self, *words: str) -> list[str]:
+        label = f"label=wf.project={project_id(self.root).removeprefix('p')}"
+        listed = subprocess.run(["docker", *words, "--filter", label], capture_output=True, text=True, check=True)
+        return listed.stdout.split()
+
+    def clean(self) -> None:
+        """Remove everything, whatever state it is in."""
+        for name in self.containers():
+            subprocess.run(["docker", "rm", "-fv", name], capture_output=True, check=False)
+        for name in self.networks():
+            subprocess.run(["docker", "network", "rm", name], capture_output=True, check=False)
+
+
+def ask(deployment: Deployment, path: str = "/", body: bytes | None = None) -> tuple[int, str]:
+    """One request to a deployment's port."""
+    try:
+        with urllib.request.urlopen(f"http://{deployment.endpoint}{path}", body, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class Load:
+    """Clients that ask without a pause, on connections that stay open, while a `with` block goes on."""
+
+    def __init__(self, deployment: Deployment, clients: int = 4) -> None:
+        self.answers: Counter[tuple[int, str]] = Counter()
+        self.failures: list[str] = []
+        self._address = deployment.endpoint
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._clients = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        for client in self._clients:
+            client.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for client in self._clients:
+            client.join()
+
+    def _ask(self) -> None:
+        connection = HTTPConnection(self._address, timeout=30)
+        while not self._over.is_set():
+            try:
+                connection.request("POST", "/v1/models/model:predict", b'{"instances": [1]}')
+                answer = connection.getresponse()
+                with self._lock:
+                    self.answers[answer.status, answer.read().decode()] += 1
+            except OSError as error:
+                self.failures.append(repr(error))
+                connection.close()
+            time.sleep(0.002)

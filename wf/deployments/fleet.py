@@ -1,0 +1,256 @@
+"""The containers of one deployment: started, looked at, given traffic, removed. It decides nothing."""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Final
+
+from wf.backends.services import HealthCommand, Seen, Service, Services
+from wf.deployments import proxy
+from wf.deployments.mounts import mount, serving_folder
+from wf.deployments.proxy import Counts, Target
+from wf.deployments.spec import DeploymentSpec, Revision
+from wf.errors import DeploymentFailed, EnvironmentProblem
+from wf.logs import Masker
+from wf.store.artifacts import Artifacts
+
+LABEL: Final = "wf.deployment"
+GRACE: Final = 30.0
+"""Seconds that a replica has to answer what it has begun to."""
+PATIENCE: Final = 120.0
+"""Seconds until a replica must be ready, where no startup probe says."""
+
+_LOOK = 0.25
+_RELOAD_SECONDS = 15.0
+_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A revision with all that a replica of it is started from."""
+
+    revision: Revision
+    secrets: Mapping[str, str]
+    """Variable -> value."""
+    sandbox: bool
+
+
+class Fleet:
+    """The containers of one deployment. For one thread."""
+
+    def __init__(
+        self,
+        services: Services,
+        artifacts: Artifacts,
+        *,
+        deployment: str,
+        name: str,
+        ports: tuple[int, int],
+        labels: Mapping[str, str],
+        proxy_image: Callable[[], str],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._services = services
+        self._artifacts = artifacts
+        self._name = name
+        self._host_name = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:30] or "unnamed"
+        self._ports = ports
+        self._labels = {**labels, LABEL: deployment}
+        self._network = f"wf-{deployment}"
+        self._proxy_image = proxy_image
+        self._tell = tell
+
+    # Looking
+
+    def replicas(self) -> list[Seen]:
+        """All replicas of any revision, oldest first."""
+        return self._services.find({**self._labels, "wf.role": "replica"})
+
+    def of(self, revision: int) -> list[Seen]:
+        """The replicas of a revision, oldest first."""
+        return [each for each in self.replicas() if revision_of(each) == revision]
+
+    def counts(self) -> dict[str, Counts]:
+        """What the proxy knows of each replica; nothing where it does not run."""
+        found = self._proxy()
+        if found is None or found.phase != "running":
+            return {}
+        return proxy.read_statistics(self._services.ask(found.id, proxy.STATISTICS))
+
+    def logs(self, replica: Seen, tail: int, masker: Masker) -> list[str]:
+        """The last lines that it has printed."""
+        printed = self._services.logs(replica.id, tail).decode("utf-8", "replace")
+        return [masker.mask(line) for line in printed.splitlines()]
+
+    # Changing
+
+    def start(self, prepared: Prepared) -> str:
+        """Start a replica, which gets no traffic yet; returns its name."""
+        revision, spec = prepared.revision, prepared.revision.spec
+        self._services.ensure_network(self._network, self._labels)
+        env = {**spec.env, **prepared.secrets}
+        serving = serving_folder({**self._services.image_environment(revision.image), **env}, spec.command)
+        mounts = tuple(
+            mount(self._artifacts.path(digest), wanted.path, serving)
+            for wanted, digest in zip(spec.models, revision.models, strict=True)
+        )
+        name = f"wf-{self._host_name}-{revision.number}-{token_hex(3)}"
+        self._tell(f"starting {name}")
+        self._services.start(
+            Service(
+                name=name,
+                image=revision.image,
+                labels={**self._labels, "wf.role": "replica", "wf.revision": str(revision.number)},
+                network=self._network,
+                command=spec.command,
+                env=env,
+                mounts=mounts,
+                cpus=spec.cpus,
+                memory=spec.memory,
+                health=_health(spec),
+                sandbox=prepared.sandbox,
+            )
+        )
+        return name
+
+    def route(self, shares: Mapping[str, float], revisions: Mapping[int, Revision]) -> None:
+        """Let each replica have its share of the requests that come from now on; those not named get none.
+
+        Requests under way are finished where they are: see `settle`.
+        """
+        targets = [
+            Target(each.name, revisions[revision_of(each)].spec, shares.get(each.name, 0.0))
+            for each in self.replicas()
+            if revision_of(each) in revisions
+        ]
+        config = proxy.configuration(targets).encode()
+        found = self._proxy()
+        if found is None:
+            self._start_proxy(config)
+        else:
+            self._reload(found, config)
+
+    def settle(self) -> None:
+        """Wait until every request that was routed differently has its answer."""
+        found = self._proxy()
+        deadline = time.monotonic() + proxy.DRAIN + 5
+        while found and len(self._services.processes(found.id)) > 2 and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+
+    def await_ready(self, names: Collection[str], prepared: Prepared) -> None:
+        """Wait until the proxy would give these replicas traffic.
+
+        Raises:
+            DeploymentFailed: one of them ended, or they take longer than their startup probe allows.
+        """
+        probe = prepared.revision.spec.startup
+        patience = probe.initial_delay + probe.period * probe.failures if probe else PATIENCE
+        deadline = time.monotonic() + patience
+        while True:
+            counts = self.counts()
+            seen = [each for each in self.replicas() if each.name in names]
+            for each in seen:
+                if each.restarts or each.phase == "exited":
+                    raise self._failed(each, f"ended with exit code {each.exit_code}", prepared)
+            waiting = [each for each in seen if not (each.is_well and counts.get(each.name, Counts(False)).is_ready)]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise self._failed(waiting[0], f"was not ready within {patience:g} s", prepared)
+            time.sleep(_LOOK)
+
+    def watch(self, names: Collection[str], seconds: float, error_rate: float, prepared: Prepared) -> None:
+        """See for some time whether replicas that have traffic do well.
+
+        Raises:
+            DeploymentFailed: one of them ended or is not ready any more, or too many of their answers are errors.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            counts = self.counts()
+            for each in self.replicas():
+                if each.name not in names:
+                    continue
+                if each.restarts or each.phase != "running":
+                    raise self._failed(each, f"ended with exit code {each.exit_code}", prepared)
+                if not counts.get(each.name, Counts(False)).is_ready:
+                    raise self._failed(each, "is not ready any more", prepared)
+            requests = sum(counts[name].requests for name in names)
+            errors = sum(counts[name].errors for name in names)
+            if errors >= _FEW_ERRORS and errors > error_rate * requests:
+                raise DeploymentFailed(f"{errors} of its {requests} answers were errors")
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(_LOOK)
+
+    def remove(self, replicas: Iterable[Seen | str]) -> None:
+        """Stop and remove replicas, by what was seen of them or by their names."""
+        names = {each if isinstance(each, str) else each.name for each in replicas}
+        for each in self.replicas():
+            if each.name in names:
+                self._tell(f"removing {each.name}")
+                self._services.remove(each.id, GRACE)
+
+    def clear(self) -> None:
+        """Remove every container and the network."""
+        for each in sorted(self._services.find(self._labels), key=lambda one: one.labels.get("wf.role") != "proxy"):
+            self._services.remove(each.id, GRACE if each.labels.get("wf.role") == "replica" else 1)
+        self._services.remove_network(self._network)
+
+    # The proxy
+
+    def _proxy(self) -> Seen | None:
+        found = self._services.find({**self._labels, "wf.role": "proxy"})
+        return found[0] if found else None
+
+    def _start_proxy(self, config: bytes) -> None:
+        self._services.ensure_network(self._network, self._labels)
+        doorway = self._services.doorway()
+        addresses = dict.fromkeys(["127.0.0.1", *([doorway.bind] if doorway else [])])
+        http, grpc = ((*((address, port) for address in addresses),) for port in self._ports)
+        self._services.start(
+            Service(
+                name=f"wf-{self._host_name}-proxy-{token_hex(3)}",
+                image=self._proxy_image(),
+                labels={**self._labels, "wf.role": "proxy"},
+                network=self._network,
+                command=proxy.COMMAND,
+                publish={proxy.HTTP_PORT: http, proxy.GRPC_PORT: grpc},
+                files={proxy.CONFIG_PATH: config},
+                sandbox=True,
+            )
+        )
+
+    def _reload(self, found: Seen, config: bytes) -> None:
+        before = set(self._services.processes(found.id))
+        self._services.put(found.id, proxy.CONFIG_PATH, config)
+        self._services.signal(found.id, proxy.RELOAD)
+        deadline = time.monotonic() + _RELOAD_SECONDS
+        while not set(self._services.processes(found.id)) - before:
+            if time.monotonic() > deadline:
+                lines = self._services.logs(found.id, _LINES).decode("utf-8", "replace")
+                raise EnvironmentProblem(f"the proxy of `{self._name}` does not take its configuration:\n{lines}")
+            time.sleep(_LOOK / 5)
+
+    def _failed(self, replica: Seen, what: str, prepared: Prepared) -> DeploymentFailed:
+        lines = self.logs(replica, _LINES, Masker(prepared.secrets.values()))
+        shown = "\n".join(f"  | {line}" for line in lines)
+        return DeploymentFailed(f"{replica.name} {what}" + (f"; it printed\n{shown}" if lines else ""))
+
+
+_FEW_ERRORS = 3
+
+
+def revision_of(replica: Seen) -> int:
+    """The number of the revision that it is of."""
+    return int(replica.labels["wf.revision"])
+
+
+def _health(spec: DeploymentSpec) -> HealthCommand | None:
+    """The engine runs the command of a probe; the first that has one counts."""
+    for probe in (spec.readiness, spec.liveness, spec.startup):
+        if probe and probe.command:
+            return HealthCommand(probe.command, probe.period, probe.timeout, probe.failures, probe.initial_delay)
+    return None

@@ -1,0 +1,165 @@
+"""The configuration of the proxy in front of a deployment, and what its statistics say. Pure."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wf.deployments.spec import DeploymentSpec, Probe
+
+IMAGE = "haproxy:lts"
+CONFIG_PATH = "/usr/local/etc/haproxy/haproxy.cfg"
+COMMAND = ("haproxy", "-W", "-db", "-f", CONFIG_PATH)
+"""A master with workers: told by SIGUSR2 to read its configuration anew, it closes no port and drops no request."""
+HTTP_PORT, GRPC_PORT = 8080, 8081
+KEEP_ALIVE = 4
+"""Seconds that an idle connection stays open: a worker that is replaced lives at least so long if there is one."""
+LONGEST_REQUEST = 300
+"""Seconds that a replica may take to answer."""
+DRAIN = LONGEST_REQUEST + KEEP_ALIVE
+RELOAD = "USR2"
+
+_STATISTICS_PORT = 9999
+STATISTICS = ("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT}; echo show stat >&3; cat <&3")
+"""The command, to be run in the proxy's container, that prints its statistics."""
+
+_FULL_WEIGHT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A replica as the proxy sees it."""
+
+    name: str
+    """Its host name."""
+    spec: DeploymentSpec
+    share: float
+    """Of all requests, among those of the others; 0 for one that is only looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the proxy knows of a replica since it last read its configuration."""
+
+    is_ready: bool
+    """Whether it has passed a check, and the last one."""
+    requests: int = 0
+    errors: int = 0
+    """Answers with 500 or above, connections refused, connections lost."""
+
+
+def configuration(targets: Sequence[Target]) -> str:
+    """The text of `haproxy.cfg`."""
+    top = max((target.share for target in targets), default=0.0)
+    weights = {
+        target.name: max(1, round(_FULL_WEIGHT * target.share / top)) if target.share else 0 for target in targets
+    }
+    lines = [
+        _HEAD,
+        f"frontend http\n    bind :{HTTP_PORT}\n    default_backend http",
+        f"frontend grpc\n    bind :{GRPC_PORT} proto h2\n    default_backend grpc",
+    ]
+    for target in targets:
+        lines += _checks(target)
+    lines.append(_HTTP_BACKEND)
+    lines += [_server(target.name, f"{target.name}:{target.spec.port}", weights[target.name]) for target in targets]
+    lines.append("backend grpc")
+    lines += [
+        _server(target.name, f"{target.name}:{target.spec.grpc_port} proto h2", weights[target.name])
+        for target in targets
+        if target.spec.grpc_port
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def read_statistics(printed: str) -> dict[str, Counts]:
+    """What the proxy says of each replica, by its name; nothing while it does not answer."""
+    if not printed.startswith(_TABLE):
+        return {}
+    rows = list(csv.DictReader(printed.strip().removeprefix("# ").splitlines()))
+    ready = {
+        row["pxname"].removeprefix("check-"): row["status"].startswith("UP") and row["check_status"] in _PASSED
+        for row in rows
+        if row["pxname"].startswith("check-") and row["svname"] == "replica"
+    }
+    counts = {}
+    for name, is_ready in ready.items():
+        own = [row for row in rows if row["pxname"] in ("http", "grpc") and row["svname"] == name]
+        counts[name] = Counts(
+            is_ready=is_ready,
+            requests=sum(int(row[f"hrsp_{kind}"] or 0) for row in own for kind in _KINDS),
+            errors=sum(int(row[column] or 0) for row in own for column in ("hrsp_5xx", "econ", "eresp")),
+        )
+    return counts
+
+
+_HTTP_BACKEND = """\
+backend http
+    # What was lost with a replica is asked again of another one, where asking twice does no harm.
+    retry-on conn-failure empty-response
+    http-request disable-l7-retry unless METH_GET or { method HEAD } or { path_end -i :predict :classify :regress }"""
+
+_TABLE = "# pxname"
+_KINDS = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
+_PASSED = ("L4OK", "L6OK", "L7OK", "L7OKC")
+_BY_NAME = "resolvers engine resolve-prefer ipv4 init-addr libc,none"
+
+
+def _checks(target: Target) -> list[str]:
+    """A backend without traffic, whose only server is checked: each revision may have probes of its own."""
+    probe = target.spec.readiness or Probe(period=2.0)
+    paths = [each for each in (target.spec.liveness, target.spec.readiness) if each and each.path]
+    lines = [f"backend check-{target.name}", f"    timeout check {_milliseconds(probe.timeout)}"]
+    if paths:
+        lines.append("    option httpchk")
+    for each in paths:
+        lines += [
+            f"    http-check connect port {each.port or target.spec.port}",
+            f'    http-check send meth GET uri "{each.path}" ver HTTP/1.1 hdr Host localhost',
+            "    http-check expect status 200-399",
+        ]
+    # A replica that is not ready yet is asked more often: nobody shall wait for a period to end.
+    address = f"{target.name}:{probe.port or target.spec.port}"
+    pace = f"inter {_milliseconds(probe.period)} fastinter 300ms downinter 300ms rise 1 fall {probe.failures}"
+    lines.append(f"    server replica {address} check {pace} {_BY_NAME}")
+    return lines
+
+
+def _server(name: str, address: str, weight: int) -> str:
+    return f"    server {name} {address} weight {weight} track check-{name}/replica {_BY_NAME}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+_HEAD = f"""\
+# Written by wf; it is replaced whenever replicas come and go.
+global
+    maxconn 4000
+    nbthread 2
+    hard-stop-after {DRAIN}s
+    stats socket ipv4@127.0.0.1:{_STATISTICS_PORT} level user
+
+defaults
+    mode http
+    balance roundrobin
+    timeout connect 2s
+    timeout client {LONGEST_REQUEST}s
+    timeout server {LONGEST_REQUEST}s
+    timeout http-request 30s
+    timeout http-keep-alive {KEEP_ALIVE}s
+    timeout queue 10s
+    # A client that is about to send on an open connection is heard, even by a worker that is being replaced.
+    option idle-close-on-response
+    option redispatch 1
+    retries 3
+    http-error status 503 content-type application/json string '{{"error":"no replica of this deployment is ready"}}'
+
+resolvers engine
+    # The name server of the engine: containers keep their names and not their addresses.
+    nameserver engine 127.0.0.11:53
+    timeout resolve 1s
+    timeout retry 1s
+    hold valid 1s
+    hold nx 3s
+    hold obsolete 3s"""

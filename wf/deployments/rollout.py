@@ -1,0 +1,121 @@
+"""How a new revision takes the place of an old one, and how a deployment is brought to what it is to be.
+
+Traffic leaves a replica before the replica goes: it is routed elsewhere, what is under way ends, then it is removed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from wf.deployments.fleet import Fleet, Prepared, revision_of
+from wf.deployments.spec import Revision, Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a new revision has to hold before the old one goes."""
+
+    strategy: Strategy = "rolling"
+    percent: float = 10.0
+    """Of the requests, that a canary gets."""
+    watch: float = 10.0
+    """Seconds for which it is watched while it has traffic."""
+    error_rate: float = 0.05
+    """The share of its answers that may be errors."""
+
+
+def reconcile(fleet: Fleet, wanted: Prepared, replicas: int, revisions: Mapping[int, Revision]) -> None:
+    """Have so many replicas of a revision, all requests on them, and nothing else.
+
+    Raises:
+        DeploymentFailed: a replica that was missing did not come up. Those that serve go on serving.
+    """
+    number = wanted.revision.number
+    there = fleet.of(number)
+    good = [each.name for each in there if each.phase == "running"][:replicas]
+    fleet.remove(each for each in there if each.phase == "exited")
+    fresh = [fleet.start(wanted) for _ in range(replicas - len(good))]
+    others = [each.name for each in fleet.replicas() if revision_of(each) != number]
+    fleet.route(_equal(good or others), revisions)
+    try:
+        fleet.await_ready(fresh, wanted)
+    except BaseException:
+        fleet.remove(fresh)
+        raise
+    kept = {*good, *fresh}
+    if fresh:
+        fleet.route(_equal([*good, *fresh]), revisions)
+    superfluous = [each for each in fleet.replicas() if each.name not in kept]
+    if superfluous:
+        fleet.settle()
+        fleet.remove(superfluous)
+
+
+def replace(
+    fleet: Fleet,
+    new: Prepared,
+    replicas: int,
+    revisions: Mapping[int, Revision],
+    conditions: Conditions,
+    promote: Callable[[], None],
+) -> None:
+    """Put a new revision in the place of whatever serves.
+
+    `promote` is called when the new revision has held and before the last of the old one goes: from then on it is the
+    one to come back to.
+
+    Raises:
+        DeploymentFailed: it did not come up or did not hold. Old and new replicas are left as they are then.
+    """
+    old = [each.name for each in fleet.replicas() if revision_of(each) != new.revision.number]
+    if conditions.strategy == "rolling":
+        _rolling(fleet, new, replicas, old, revisions, conditions)
+    else:
+        _beside(fleet, new, replicas, old, revisions, conditions)
+    promote()
+    fleet.remove(old)
+
+
+def _rolling(
+    fleet: Fleet,
+    new: Prepared,
+    replicas: int,
+    old: Sequence[str],
+    revisions: Mapping[int, Revision],
+    conditions: Conditions,
+) -> None:
+    fresh: list[str] = []
+    for number in range(1, replicas + 1):
+        left = list(old[number:]) if number < replicas else []
+        serving = [*fresh, *old[number - 1 :]]
+        fresh.append(fleet.start(new))
+        fleet.route(_equal(serving), revisions)
+        fleet.await_ready(fresh[-1:], new)
+        fleet.route(_equal([*fresh, *left]), revisions)
+        fleet.settle()
+        fleet.watch(fresh, conditions.watch / replicas, conditions.error_rate, new)
+        if left:
+            fleet.remove(old[number - 1 : number])
+
+
+def _beside(
+    fleet: Fleet,
+    new: Prepared,
+    replicas: int,
+    old: Sequence[str],
+    revisions: Mapping[int, Revision],
+    conditions: Conditions,
+) -> None:
+    fresh = [fleet.start(new) for _ in range(replicas)]
+    fleet.route(_equal(old), revisions)
+    fleet.await_ready(fresh, new)
+    if conditions.strategy == "canary" and old:
+        fleet.route(_equal(fresh, conditions.percent) | _equal(old, 100 - conditions.percent), revisions)
+        fleet.watch(fresh, conditions.watch, conditions.error_rate, new)
+    fleet.route(_equal(fresh), revisions)
+    fleet.settle()
+    fleet.watch(fresh, 0 if conditions.strategy == "canary" else conditions.watch, conditions.error_rate, new)
+
+
+def _equal(names: Sequence[str], together: float = 1.0) -> dict[str, float]:
+    """The share of each replica where all have the same."""
+    return {name: together / len(names) for name in names}
