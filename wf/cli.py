@@ -32,6 +32,9 @@ COMMANDS: Final = {
         "datasets": "list, import, export and tag versioned data",
         "models": "list and export what workflows registered",
     },
+    "Serve": {
+        "deployments": "keep services running, and change them without a lost request",
+    },
     "Set up": {
         "secrets": "keep values that jobs get and nobody sees",
         "registry": "keep accounts at private image registries",
@@ -98,7 +101,7 @@ def _dispatch(words: list[str]) -> int:
 def _help() -> str:
     lines = ["Run machine-learning workflows, written as YAML jobs, in Docker.", "", "usage: wf COMMAND ...", ""]
     for title, commands in COMMANDS.items():
-        lines += [f"{title}:", *(f"  {name:<10}{about}" for name, about in commands.items()), ""]
+        lines += [f"{title}:", *(f"  {name:<13}{about}" for name, about in commands.items()), ""]
     return "\n".join([*lines, "`wf COMMAND --help` explains a command."])
 
 
