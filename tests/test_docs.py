@@ -81,7 +81,7 @@ def test_commands_of_the_readme_are_real(words: list[str], tmp_path: Path, monke
         )
         return
     assert words[0] == ".venv/bin/wf"
-    if words[1] in ("runs", "show", "logs", "why", "diff"):
+    if words[1] in ("runs", "show", "logs", "why", "diff", "gc"):
         return  # tests/commands/test_run.py runs them after a run
     shutil.copytree(REPOSITORY / "workflows", tmp_path / "workflows")
     make_project(tmp_path, "jobs: {}")

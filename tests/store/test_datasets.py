@@ -390,7 +390,7 @@ def test_nothing_is_deleted_during_a_run(project: Project, tmp_path: Path) -> No
 
 
 def test_a_deletion_that_fails_changes_nothing(store: Store, tmp_path: Path) -> None:
-    """Files that were moved away are back, and as they were."""
+    """Its records come first, and all at once; only then files go."""
     version = store.datasets.import_path("x", _folder(tmp_path / "one", a="1")).version
     connection = connect(store.layout.database)
 
@@ -398,7 +398,6 @@ def test_a_deletion_that_fails_changes_nothing(store: Store, tmp_path: Path) -> 
         with removing(connection, store.layout, store.artifacts) as removal:
             removal.db.execute("DELETE FROM dataset_versions")
             removal.drop({version.digest})
-            assert not store.artifacts.path(version.digest).exists()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

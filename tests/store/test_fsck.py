@@ -98,18 +98,6 @@ def test_an_import_is_fetched_from_where_it_came_from(project: Project, tmp_path
     assert not found.repaired
 
 
-def test_a_deletion_that_was_killed_is_undone(project: Project) -> None:
-    """Its content was moved away, but the history says that it is there."""
-    path, digest, named = output(project)
-    path.chmod(0o755)
-    path.rename(project.store.layout.temporary / f"removed-{digest}")
-
-    assert findings(project, repair=True) == [
-        Finding(f"{named} is gone", "fetched from a deletion that was not finished", repaired=True)
-    ]
-    assert findings(project) == []
-
-
 def _unnamed(project: Project) -> str:
     path = project.root / "made"
     path.mkdir()

@@ -31,11 +31,13 @@ from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork
 from wf.plan import Image, ProjectImage, RegistryImage
-from wf.project import STORE
+from wf.project import STORE, project_id
 from wf.registries import Registries
 from wf.settings import DockerSettings
 
 LINES_OF_A_FAILED_BUILD = 15
+BUILT_BY = "wf.built-by"
+"""The label of a built image that names the project whose `wf` built it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ class Images:
                     custom_context=True,
                     tag=tag,
                     buildargs={**self._host.proxies, **mirrors, **arguments},
+                    labels={BUILT_BY: project_id(self._root)},
                     rm=True,
                     forcerm=True,
                     decode=True,

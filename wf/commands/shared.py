@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -186,6 +186,16 @@ def find_jobs(run: int, jobs: "tuple[JobRecord, ...]", name: str) -> "tuple[JobR
 
 def _plain_name(name: str) -> str:
     return "-".join(re.findall(r"[a-z0-9.]+", name.lower()))
+
+
+def parse_age(text: str) -> timedelta | None:
+    """`30d`, `12h`, `90m`, `2w`, or nothing if the text is no such thing."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    try:
+        return timedelta(**{units[match[2]]: float(match[1])}) if match else None
+    except OverflowError:
+        return None
 
 
 def since(run: "RunRecord") -> float:

@@ -36,6 +36,7 @@ from wf.runner.worker import (
 from wf.store import Store
 from wf.store.artifacts import text_digest
 from wf.store.history import JobEnd, recorded_name
+from wf.store.layout import in_use
 from wf.store.records import DatasetVersion, InputRecord
 
 GRACE = 5.0
@@ -170,12 +171,13 @@ class Scheduler:
             secrets=self._shared.secrets,
             code=self._shared.code,
         )
-        decision = decide(task, key, self._reuse, self._store, self._workflow, self._shared.run)
-        if earlier := decision.earlier:
-            self._store.history.start_job(self._shared.run, task.id, key, records)
-            outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
-            self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
-            return
+        with in_use(self._shared.layout.artifacts):  # what stands for its outputs stays until that is recorded
+            decision = decide(task, key, self._reuse, self._store, self._workflow, self._shared.run)
+            if earlier := decision.earlier:
+                self._store.history.start_job(self._shared.run, task.id, key, records)
+                outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
+                self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
+                return
         worker = Worker(self._shared, task, inputs, key)
         self._running[task.id] = _Running(task, worker, key, records, decision)
         self.states[task.id] = "running"

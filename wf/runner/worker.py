@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,7 +25,7 @@ from wf.runner.gather import gather
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.register import register_model
 from wf.store.artifacts import Artifacts
-from wf.store.layout import JobFolder, Layout
+from wf.store.layout import JobFolder, Layout, in_use
 from wf.store.state import StateFolder
 
 PATIENCE = 10.0
@@ -163,6 +164,8 @@ class Worker:
         """Set by the runner once the history holds how the task ended."""
         self.left_traces = False
         """Whether something of it may be left in the backend, once it is joined."""
+        self._held: ExitStack | None = None
+        """What nobody else may remove before the history holds that this job left it."""
         self._shared = shared
         self._task = task
         self._inputs = inputs
@@ -206,16 +209,20 @@ class Worker:
         except Exception as problem:  # noqa: BLE001 -- the job has ended well or not: this is for the next `wf`
             self.left_traces = True
             self._note(f"something of it may be left: {problem}")
+        if self._held is not None:
+            with self._held:
+                self.recorded.wait(PATIENCE)
         try:
             if self._state is not None:
                 # Until the history holds what they led to, the checkpoints are all that a crash would leave.
-                self._state.release(keep=not self.recorded.wait(PATIENCE))
+                self._state.release(keep=not self.recorded.is_set())
             self._folder.clean()
         except OSError as problem:
             self._note(f"{problem.filename} could not be removed: {problem.strerror}")
 
     def _carry_out(self, log: TextIO) -> tuple[Exit, Collected | None, str]:
         if self._task.model is not None:
+            self._hold_content()
             return Exit(0), self._register_model(log), ""
         inputs = self._place_inputs()
         state = self._acquire_state()
@@ -223,12 +230,18 @@ class Worker:
             exit_ = self._execute(self._launch(inputs, state), log)
             if self.told_to_end.is_set() or (error := why_failed(exit_, self._task)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
+            self._hold_content()
             collected = collect(self._task, self._folder.outputs, self._shared.artifacts)
             self._state, state = state, None
             return exit_, collected, ""
         finally:
             if state is not None:
                 state.release(keep=True)
+
+    def _hold_content(self) -> None:
+        """Let nobody remove what the store has already before it is recorded that this job left the same."""
+        self._held = ExitStack()
+        self._held.enter_context(in_use(self._shared.layout.artifacts))
 
     def _register_model(self, log: TextIO) -> Collected:
         self._shared.mailbox.tell(Started(self._task.id, None, time.monotonic()))

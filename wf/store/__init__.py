@@ -10,6 +10,7 @@ from wf.store.database import Connection, connect
 from wf.store.datasets import Datasets
 from wf.store.deployments import DeploymentRecords
 from wf.store.fsck import Report, check
+from wf.store.garbage import Collector
 from wf.store.history import History
 from wf.store.layout import Layout
 from wf.store.models import Models
@@ -28,6 +29,7 @@ class Store:
         self.datasets = Datasets(connection, layout, self.artifacts)
         self.models = Models(connection, layout, self.artifacts)
         self.deployments = DeploymentRecords(connection, layout)
+        self.garbage = Collector(connection, layout, self.artifacts)
         self._connection = connection
 
     @classmethod

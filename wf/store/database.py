@@ -193,6 +193,10 @@ _MIGRATIONS = (
     );
     CREATE INDEX deployment_changes_by_deployment ON deployment_changes (deployment);
     """,
+    """
+    ALTER TABLE runs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;  -- whether `wf gc` keeps it
+    CREATE INDEX jobs_by_origin ON jobs (cached_from) WHERE cached_from IS NOT NULL;
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

@@ -13,7 +13,7 @@ from wf.references import LATEST, parse_dataset
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
 from wf.store.ids import new_id
-from wf.store.layout import Layout, in_use, locked, remove_tree
+from wf.store.layout import Layout, in_use, remove_tree
 from wf.store.records import Dataset, DatasetVersion
 from wf.store.removal import removing
 from wf.store.transfer import stage
@@ -118,7 +118,7 @@ class Datasets:
     def _import(self, name: str, path: Path, message: str) -> Imported:
         staged, outward = stage(path, self._layout)
         try:
-            with locked(self._layout.artifacts):  # from here to the record, nobody may remove the same content
+            with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
                 artifact = self._artifacts.commit(staged)
                 with transaction(self._connection) as db:
                     known = _holder(db, artifact.digest)

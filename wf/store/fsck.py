@@ -1,8 +1,8 @@
 """Whether everything that the history names is in the store and whole, and nothing else is; and what to do about it.
 
 Content is read whole, whatever was remembered of it. A repair puts damaged artifacts aside, so that nothing uses them:
-whoever needs one then runs the job that makes it. It takes back what a killed deletion had begun with, imports again
-what still lies where it came from, makes links again, and clears away what nothing refers to.
+whoever needs one then runs the job that makes it. It imports again what still lies where it came from, makes links
+again, and clears away what nothing refers to.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,9 +14,8 @@ from pathlib import Path
 from wf.errors import WfError
 from wf.store.artifacts import Artifacts, UnkeepableFileError, read_manifest
 from wf.store.database import Connection, Row, transaction
-from wf.store.layout import JobFolder, Layout, link, locked, move, relative, remove_tree, unused
+from wf.store.layout import JobFolder, Layout, link, locked, relative, remove_tree, unused
 from wf.store.records import Record
-from wf.store.removal import removed_content
 from wf.store.snapshot import STEPS
 from wf.store.transfer import stage
 
@@ -134,12 +133,6 @@ class _Check:
 
     def _fetch(self, row: Row) -> str:
         """Where the content was had from, if it could be."""
-        removed = removed_content(self._layout, row["digest"])
-        with locked(self._layout.artifacts):
-            if _digest(removed) == row["digest"] and not self._artifacts.path(row["digest"]).exists():
-                self._artifacts.path(row["digest"]).parent.mkdir(exist_ok=True)
-                move(removed, self._artifacts.path(row["digest"]))
-                return "a deletion that was not finished"
         for origin in self._db.execute(
             "SELECT DISTINCT origin FROM dataset_versions WHERE digest = ? AND origin != ''", (row["digest"],)
         ).fetchall():

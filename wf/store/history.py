@@ -1,8 +1,9 @@
 """Runs and their jobs: written by the runner's thread as they happen, read by commands and reports."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
 
 from wf import __version__
 from wf.cache import CacheKey
@@ -17,6 +18,7 @@ from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_commit
 from wf.store.records import InputRecord, JobRecord, OutputRecord, RunRecord
+from wf.store.removal import remove_runs
 
 KILLED = "wf was killed"
 
@@ -135,6 +137,18 @@ class History:
                 (left, run),
             )
 
+    def running(self) -> frozenset[int]:
+        """The runs that go on."""
+        return frozenset(row[0] for row in self._connection.execute("SELECT id FROM runs WHERE state = 'running'"))
+
+    def pin(self, run: int, *, pinned: bool) -> None:
+        """Say whether the run is kept whatever becomes too much."""
+        self._connection.execute("UPDATE runs SET pinned = ? WHERE id = ?", (pinned, run))
+
+    def remove(self, runs: Collection[int]) -> tuple[Artifact, ...]:
+        """Forget runs: see `wf.store.removal.remove_runs`."""
+        return remove_runs(self._connection, self._layout, self._artifacts, runs)
+
     # Recovery
 
     def recover(self) -> tuple[RunRecord, ...]:
@@ -212,7 +226,7 @@ class History:
                 seconds=row["seconds"],
                 exit_code=row["exit_code"],
                 error=row["error"],
-                log=self._layout.job(row["cached_from"] or run, row["name"]).log,
+                log=self._log(run, row["name"], row["cached_from"]),
                 cached_from=row["cached_from"],
                 reason=row["reason"],
                 image=_image_name(images[row["name"]]),
@@ -225,6 +239,11 @@ class History:
             )
             for row in rows
         )
+
+    def _log(self, run: int, job: str, cached_from: int | None) -> Path:
+        """Its own, or that of the job whose outputs stand for its."""
+        own = self._layout.job(run, job).log
+        return own if cached_from is None or own.exists() else self._layout.job(cached_from, job).log
 
     def _output(self, row: Row) -> OutputRecord:
         return OutputRecord(
@@ -270,7 +289,14 @@ def _image_name(image: Mapping[str, str] | None) -> str:
 
 def _run(row: Row) -> RunRecord:
     known = {each.name: row[each.name] for each in fields(RunRecord)}
-    return RunRecord(**{**known, "inputs": json.loads(row["inputs"]), "git_dirty": bool(row["git_dirty"])})
+    return RunRecord(
+        **{
+            **known,
+            "inputs": json.loads(row["inputs"]),
+            "git_dirty": bool(row["git_dirty"]),
+            "pinned": bool(row["pinned"]),
+        }
+    )
 
 
 def _insert(db: Connection, table: str, values: Mapping[str, object]) -> int:

@@ -93,6 +93,8 @@ class RunRecord(Record):
     wf_version: str
     git_commit: str | None
     git_dirty: bool
+    pinned: bool = False
+    """Whether it is kept, whatever `wf gc` is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

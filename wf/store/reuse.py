@@ -29,7 +29,7 @@ class Earlier:
 def find_earlier(connection: Connection, artifacts: Artifacts, key: CacheKey) -> Earlier | None:
     """The last execution with the key that succeeded and left everything that it should, unharmed since."""
     rows = connection.execute(
-        "SELECT run, name, COALESCE(cached_from, run) AS origin FROM jobs "
+        "SELECT run, name, COALESCE((SELECT id FROM runs WHERE id = cached_from), run) AS origin FROM jobs "
         "WHERE key_digest = ? AND state = 'succeeded' ORDER BY run DESC LIMIT ?",
         (key.digest, _TRIED),
     ).fetchall()
