@@ -6,7 +6,7 @@ WF := $(VENV)/bin/wf
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check format clean
+.PHONY: help train test check fuzz format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,9 @@ check: $(VENV)/ready-dev ## formatting, lint and types
 	@$(VENV)/bin/ruff format --quiet --check . || { echo "run 'make format'"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
+
+fuzz: $(VENV)/ready-dev ## change workflow files at random, SECONDS=3600, and see that nothing breaks
+	@$(VENV)/bin/python -m tests.fuzz.workflows --seconds $(or $(SECONDS),3600)
 
 format: $(VENV)/ready-dev ## format the code and mend what lint can mend
 	@$(VENV)/bin/ruff check --quiet --fix .

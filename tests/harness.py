@@ -15,6 +15,9 @@ from wf.backends.fake import FakeBackend, FakeHandle
 from wf.errors import Span
 from wf.events import Emit, Event, JobFinished, JobNote, JobStarted
 from wf.plan import (
+    ONCE,
+    SUCCESS,
+    Condition,
     DatasetRef,
     InputSource,
     IOType,
@@ -23,6 +26,7 @@ from wf.plan import (
     Plan,
     RegistryImage,
     Resources,
+    Retry,
     SecretRef,
     Task,
     TaskInput,
@@ -71,6 +75,8 @@ class job:  # noqa: N801 -- a word of the language
     network_with: tuple[str, ...] = ()
     control: bool = False
     member: MatrixMember | None = None
+    retry: Retry = ONCE
+    condition: Condition = SUCCESS
     model: str | None = None
     """Registers its input `model` under this name, without the backend."""
 
@@ -112,6 +118,8 @@ class job:  # noqa: N801 -- a word of the language
             reuse=self.reuse,
             state=self.state,
             member=self.member,
+            retry=self.retry,
+            condition=self.condition,
         )
 
 
@@ -140,7 +148,7 @@ class ScriptedBackend(FakeBackend):
         """Do what the job's function does, then end as always."""
         assert isinstance(handle, FakeHandle)
         code = None
-        if script := self._scripts.pop(handle.launch.task.id, None):
+        if script := self._scripts.get(handle.launch.task.id):
             try:
                 code = script(handle.launch)
             except BaseException:

@@ -61,6 +61,24 @@ class JobStarted(Event):
     job: str
     reason: str = ""
     """Why it runs, and an earlier execution does not stand for it."""
+    attempt: int = 1
+    attempts: int = 1
+    """How often it is tried, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(Event):
+    """A job's process has failed, and the job is tried again: it has not come to its end."""
+
+    job: str
+    attempt: int
+    """Counted from 1."""
+    attempts: int
+    seconds: float
+    exit_code: int | None
+    error: str
+    pause: float
+    """Seconds before the next attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

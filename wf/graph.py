@@ -1,6 +1,6 @@
 """The order of jobs by their needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 
@@ -28,3 +28,20 @@ def layers(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
     for name in needs:
         rows[depth[name]].append(name)
     return rows
+
+
+def waits_for(needs: Mapping[str, Sequence[str]], job: str, others: Collection[str]) -> bool:
+    """Whether a job waits for one of the others, directly or through more jobs."""
+    return any(ancestor in others for ancestor in ancestors(needs, job))
+
+
+def ancestors(needs: Mapping[str, Sequence[str]], job: str) -> Iterator[str]:
+    """All jobs that a job waits for, those that it needs itself first."""
+    seen: set[str] = set()
+    waiting = [job]
+    while waiting:
+        for need in needs[waiting.pop()]:
+            if need not in seen:
+                yield need
+                seen.add(need)
+                waiting.append(need)

@@ -10,9 +10,6 @@ from pydantic_core import ErrorDetails
 from wf.errors import Problem, Span
 from wf.source import Document, Loc
 
-_NO_CONDITIONS: Final = "there are no conditions: a job runs when all that it needs have succeeded"
-_NO_RETRIES: Final = "there are no retries: a script can loop, or end a command with `|| true`"
-
 _MEANT_AT_THE_TOP: Final = {
     "name": "the file's name names the workflow",
     "version": "leave it out: the format has no versions",
@@ -40,11 +37,9 @@ _MEANT_IN_A_JOB: Final = {
     "url": "write it under `with:`",
     "ports": "nothing listens in a workflow: a job runs to its end",
     "services": "nothing listens in a workflow: a job runs to its end",
-    "if": _NO_CONDITIONS,
-    "when": _NO_CONDITIONS,
-    "retry": _NO_RETRIES,
-    "retries": _NO_RETRIES,
-    "continue-on-error": _NO_RETRIES,
+    "when": "write `if:`",
+    "retries": "write `retry: 3`",
+    "continue-on-error": "write `if: always()` in the jobs that go on after it",
     "matrix": "write `strategy: {matrix: ...}`",
     "permissions": "containers get only what they need; there is nothing to permit",
 }

@@ -6,7 +6,7 @@ Everything here is frozen and pure. A plan holds the *names* of secrets, never t
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from wf.errors import Span
 
@@ -150,13 +150,83 @@ class Resources:
     """The machine label of the Gradient format: it names a wish, and is kept for the record."""
 
 
+Cause = Literal["error", "timeout", "oom"]
+"""What a failure was: `oom` is out of memory, `error` any other end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a task that fails is tried."""
+
+    attempts: int = 1
+    """In all."""
+    backoff: float = 0.0
+    """Seconds before the second attempt; each further pause is twice as long."""
+    on: tuple[Cause, ...] = ("error", "timeout", "oom")
+
+    LONGEST_PAUSE: ClassVar[float] = 3600.0
+
+    def pause(self, attempt: int) -> float:
+        """Seconds between the end of an attempt, counted from 1, and the next."""
+        return min(self.LONGEST_PAUSE, self.backoff * 2.0 ** min(attempt - 1, 60))
+
+
+ONCE: Final = Retry()
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How another job of this run has ended: `succeeded`, `failed`, `skipped` or `cancelled`."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobMetric:
+    """A figure that another job of this run has recorded."""
+
+    job: str
+    name: str
+
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A reference compared with a value."""
+
+    subject: Text | UpstreamOutput | JobMetric | JobResult
+    operator: Literal["==", "!=", "<", "<=", ">", ">="]
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Whether a task runs, decided when all that it needs has come to its end."""
+
+    text: str
+    """As the workflow writes it."""
+    after: Literal["success", "failure", "anything"] = "success"
+    """What must have become of the jobs that it needs: `failure` is of one of them, or of one before them."""
+    comparison: Comparison | None = None
+
+    @property
+    def is_cleanup(self) -> bool:
+        """Whether the task runs whatever happens, even when the run is stopped."""
+        return self.after == "anything" and self.comparison is None
+
+
+SUCCESS: Final = Condition("success()")
+
+
 @dataclass(frozen=True, slots=True)
 class MatrixMember:
     """A task as one of many that a job with a matrix stands for."""
 
     job: str
     """The job, as the workflow calls it."""
-    values: Mapping[str, str | int | float | bool]
+    values: Mapping[str, Scalar]
     """The variables of the matrix."""
     max_parallel: int | None = None
     """How many members run at once; `None` for as many as there is room for."""
@@ -195,7 +265,7 @@ class Task:
     needs: tuple[str, ...] = ()
     resources: Resources = Resources()
     timeout: float | None = None
-    """Seconds of running time, after which the task is stopped and counts as failed."""
+    """Seconds of running time of one attempt, after which the task is stopped and counts as failed."""
     is_step: bool = False
     """A step of the project: it gets the snapshot of `steps/`, runs as the caller, and in a tight sandbox.
 
@@ -216,6 +286,8 @@ class Task:
     """Whether it gets a folder that outlives a failed attempt of the same task with the same inputs."""
     member: MatrixMember | None = None
     """Where it is one of many."""
+    retry: Retry = ONCE
+    condition: Condition = SUCCESS
 
     @property
     def may_have_views(self) -> bool:

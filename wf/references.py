@@ -77,6 +77,30 @@ def parse_matrix(text: str) -> str | None:
     return match[1] if match else None
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`JOB.result`"""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`JOB.metrics.NAME`"""
+
+    job: str
+    name: str
+
+
+def parse_fact(text: str) -> WorkflowInput | JobOutput | Result | Metric | None:
+    """What a condition may be about, or nothing if the text is no such reference."""
+    if match := re.fullmatch(rf"({NAME})\.result", text):
+        return Result(match[1])
+    if match := re.fullmatch(rf"({NAME})\.metrics\.(\S+)", text):
+        return Metric(match[1], match[2])
+    return parse_input(text)
+
+
 def parse_secret(text: str) -> Secret | None:
     """The secret that a value stands for, or nothing if it is plain text."""
     match = re.fullmatch(r"secret:([A-Za-z0-9_.-]+)(\??)", text, re.IGNORECASE)

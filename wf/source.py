@@ -260,8 +260,18 @@ def _syntax_hint(error: yaml.MarkedYAMLError, lines: list[str], line: int) -> st
     return ""
 
 
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def excerpt(problem: Problem) -> str:
-    """A problem as a person reads it: the message, the place, the line with a caret below, and the hint."""
+    """A problem as a person reads it: the message, the place, the line with a caret below, and the hint.
+
+    What could drive a terminal is shown as one sign for each character.
+    """
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _excerpt(problem))
+
+
+def _excerpt(problem: Problem) -> str:
     kind = "warning" if problem.is_warning else "error"
     head = f"{kind}: {problem.message}"
     if problem.span is None:

@@ -6,7 +6,7 @@ Nothing is resolved here: references are still text, defaults are not merged, ac
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,9 @@ from wf.mistakes import describe
 from wf.oddities import tolerate
 from wf.source import Document, Loc
 
+MOST_MEMORY: Final = 2**53
+"""Bytes: more than any machine has, and a number that JSON holds."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -34,7 +37,7 @@ class _Part(BaseModel):
 def _bytes(value: object) -> object:
     """`2GiB`, `512MB`, `1.5g` or a plain number of bytes."""
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", value.strip(), re.IGNORECASE)
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kmgt]?)(i?)b?", value.strip(), re.IGNORECASE)
         if not match:
             raise ValueError("write a size such as `2GiB` or `512MiB`")
         number, unit, _ = match.groups()
@@ -84,10 +87,10 @@ class ResourcesSpec(_Part):
     instance_type: str | None = Field(None, alias="instance-type", description="a label of the format; not a limit")
     cpus: float | None = Field(None, gt=0, description="limit of processor cores, for example `1.5` (extension)")
     memory: Annotated[
-        int | None,
+        Annotated[int, Field(gt=0, le=MOST_MEMORY)] | None,
         BeforeValidator(_bytes),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}),
-        Field(gt=0, description="limit of memory, for example `4GiB` (extension)"),
+        Field(description="limit of memory, for example `4GiB` (extension)"),
     ] = None
     gpus: Annotated[
         int | Literal["auto", "all"] | None,
@@ -151,6 +154,20 @@ class Context(BaseModel):
     event: EventContext = EventContext()
 
 
+def _retry(value: object) -> object:
+    return {"attempts": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class RetrySpec(_Part):
+    """What happens when a job fails."""
+
+    attempts: int = Field(ge=1, le=100, description="how often it is tried in all")
+    backoff: float = Field(0, ge=0, le=3600, description="seconds before the second attempt, then twice as many")
+    on: tuple[Literal["error", "timeout", "oom"], ...] = Field(
+        ("error", "timeout", "oom"), description="the failures after which it is tried again"
+    )
+
+
 class Strategy(_Part):
     """How a job becomes many."""
 
@@ -174,6 +191,14 @@ class Job(_Part):
     timeout: float | None = Field(None, gt=0, description="seconds of running time")
     cache: bool = Field(
         default=True, description="false: run it even if it has run before with all the same (extension)"
+    )
+    retry: Annotated[RetrySpec | None, BeforeValidator(_retry)] = Field(
+        None, description="try it again when it fails: a number of attempts, or more (extension)"
+    )
+    if_: str = Field(
+        "success()",
+        alias="if",
+        description="`success()`, `failure()`, `always()` or a reference compared with a value (extension)",
     )
     strategy: Strategy | None = Field(None, description="run it once for each combination of values (extension)")
 
@@ -261,6 +286,8 @@ def _known_keys(loc: Loc) -> tuple[str, ...]:
             model = Defaults
         case ("defaults", "resources"):
             model = DefaultResources
+        case ("jobs", _, "retry"):
+            model = RetrySpec
         case ("jobs", _, "strategy"):
             model = Strategy
         case (*_, "resources"):

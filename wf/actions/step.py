@@ -105,14 +105,28 @@ def _step_modules(root: Path) -> dict[str, str]:
     return modules
 
 
+def _found(root: Path, text: str) -> Path | None:
+    """Where a path leads, or nothing if no system can have such a one."""
+    try:
+        path = (root / Path(text).expanduser()).resolve()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, RuntimeError, ValueError):  # too long, a ring of links, no such user's home, a zero byte
+        return None
+    return path
+
+
 def _local_files(root: Path, step: Step, given: Mapping[str, object], complain: Complain) -> tuple[LocalFile, ...]:
     files = []
     for name, info in step.inputs.model_fields.items():
         value = given.get(name)
         if not names_local_file(info) or not isinstance(value, str):
             continue
-        path = (root / Path(value).expanduser()).resolve()
-        if path.exists():
+        path = _found(root, value)
+        if path is None:
+            complain(f"`with.{name}` cannot be a path", "with", name)
+        elif path.exists():
             files.append(LocalFile(name, path))
         else:
             complain(f"`with.{name}`: there is no file or folder `{path}`", "with", name)

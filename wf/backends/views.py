@@ -64,6 +64,7 @@ class Views:
         if launch.task.is_step or mode == "ro":
             return {}
         sources = {each.name: each.source for each in launch.task.inputs if each.type != "string"}
+        sources = {name: source for name, source in sources.items() if name in launch.inputs}
         if mode == "shared":  # what is gathered for one task alone is nothing to share
             sources = {name: source for name, source in sources.items() if not isinstance(source, GatheredOutput)}
         if mode == "cow":

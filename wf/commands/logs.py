@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "job", nargs="?", help="one job, or all of a matrix; without it all jobs, each line with its job's name"
     )
     parser.add_argument("-n", "--tail", type=int, metavar="N", help="only the last N lines of each job")
+    parser.add_argument("--attempt", type=int, metavar="N", help="of a job that was tried again: an earlier attempt")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("-f", "--follow", action="store_true", help="print new lines while the job runs")
     form.add_argument("--json", action="store_true", help="print JSON")
@@ -37,8 +39,10 @@ def execute(arguments: argparse.Namespace) -> int:
         jobs = find_jobs(run, jobs, arguments.job)
     if arguments.follow and len(jobs) > 1:
         raise InvalidWorkflow([_FOLLOWS_ONE])
+    if arguments.attempt is not None and (len(jobs) > 1 or arguments.json):
+        raise InvalidWorkflow([Problem("`--attempt` needs a job", hint="write `wf logs RUN JOB --attempt N`")])
     if arguments.json:
-        logs = [{"name": job.name, "state": job.state, "lines": _lines(job, arguments.tail)} for job in jobs]
+        logs = [{"name": job.name, "state": job.state, "lines": _lines(job.log, arguments.tail)} for job in jobs]
         print(json.dumps({"run": run, "jobs": logs}, indent=2))
         return 0
     if len(jobs) == 1 and arguments.job:
@@ -46,24 +50,36 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     width = max(len(job.name) for job in jobs)
     for job in jobs:
-        for line in _lines(job, arguments.tail):
+        for line in _lines(job.log, arguments.tail):
             print(f"{job.name:<{width}} | {line}")
     return 0
 
 
 def _print_one(store: Store, run: int, job: JobRecord, arguments: argparse.Namespace) -> None:
-    for line in _lines(job, arguments.tail):
+    log = job.log if arguments.attempt is None else _attempt_log(job, arguments.attempt)
+    for line in _lines(log, arguments.tail):
         print(line)
+    if arguments.attempt is None and job.attempts:
+        number = len(job.attempts)
+        print(f"this was attempt {number + 1}; `--attempt {number}` prints the one before", file=sys.stderr)
     if arguments.follow:
         _follow(store, run, job)
-    elif not job.log.exists():
+    elif not log.exists():
         print(f"job `{job.name}` has not printed anything: it is {job.state}", file=sys.stderr)
 
 
-def _lines(job: JobRecord, tail: int | None) -> list[str]:
-    if not job.log.exists():
+def _attempt_log(job: JobRecord, attempt: int) -> Path:
+    found = {each.attempt: each.log for each in job.attempts} | {len(job.attempts) + 1: job.log}
+    if attempt not in found:
+        tried = "once" if len(found) == 1 else f"{len(found)} times"
+        raise InvalidWorkflow([Problem(f"job `{job.name}` has no attempt {attempt}", hint=f"it was tried {tried}")])
+    return found[attempt]
+
+
+def _lines(log: Path, tail: int | None) -> list[str]:
+    if not log.exists():
         return []
-    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return lines if tail is None else lines[max(0, len(lines) - tail) :]
 
 
@@ -71,11 +87,14 @@ def _follow(store: Store, run: int, job: JobRecord) -> None:
     def state() -> str:
         return next(each.state for each in store.history.jobs(run) if each.name == job.name)
 
-    position = job.log.stat().st_size if job.log.exists() else 0
+    seen = job.log.stat() if job.log.exists() else None
+    inode, position = (seen.st_ino, seen.st_size) if seen else (0, 0)
     while True:
         is_over = state() not in ("waiting", "running")
         if job.log.exists():
             with job.log.open("rb") as log:
+                if os.fstat(log.fileno()).st_ino != inode:  # of the next attempt
+                    inode, position = os.fstat(log.fileno()).st_ino, 0
                 log.seek(position)
                 chunk = log.read()
             position += len(chunk)

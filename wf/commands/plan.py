@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from wf.commands.shared import add_choices, add_workflow, chosen_reuse, compile_workflow, open_store, with_images
 from wf.plan import (
+    SUCCESS,
     DatasetRef,
     GatheredOutput,
     HostProgram,
     Image,
     Plan,
     ProjectImage,
+    Retry,
     Task,
     TaskInput,
     TaskOutput,
@@ -108,6 +110,8 @@ def _details(task: Task) -> list[str]:
     rows += [("input", f"{port.name} <- {_source(port)}") for port in task.inputs]
     rows += [("output", _output(port)) for port in task.outputs]
     rows.append(("limits", _limits(task)))
+    rows += [("if", task.condition.text)] if task.condition.text != SUCCESS.text else []
+    rows += [("retry", _retry(task.retry))] if task.retry.attempts > 1 else []
     shown, last = [], ""
     for label, text in rows:
         if text:
@@ -148,6 +152,11 @@ def _source(port: TaskInput) -> str:
 def _output(port: TaskOutput) -> str:
     what = f"dataset {port.dataset}" if port.dataset else port.type
     return f"{port.name} ({what}{', ' + port.format if port.format else ''})"
+
+
+def _retry(retry: Retry) -> str:
+    pause = f", after {retry.backoff:g} s and more" if retry.backoff else ""
+    return f"{retry.attempts} attempts on {', '.join(retry.on)}{pause}"
 
 
 def _limits(task: Task) -> str:
@@ -191,6 +200,8 @@ def _as_json(plan: Plan, forecasts: "Mapping[str, Forecast]") -> dict[str, objec
                     "instance-type": task.resources.instance_type,
                 },
                 "timeout": task.timeout,
+                "retry": {"attempts": task.retry.attempts, "backoff": task.retry.backoff, "on": list(task.retry.on)},
+                "if": task.condition.text,
                 "network": task.network,
             }
             for task in plan.tasks

@@ -47,6 +47,7 @@ def _job(job: JobRecord) -> list[str]:
     took = f", cached from run {job.cached_from}" if job.cached_from is not None else took
     lines = ["", f"{job.name}: {job.state}{took}"]
     lines += [f"  error    {job.error}"] if job.error else []
+    lines += [f"  attempt  {each.attempt} failed after {duration(each.seconds)}: {each.error}" for each in job.attempts]
     lines += [f"  image    {job.image}, for {job.image_stands_for}"] if job.image_stands_for else []
     lines += [f"  read     {given.name} <- {given.source}" for given in job.inputs if given.source]
     for left in job.outputs:

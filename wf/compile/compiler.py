@@ -10,6 +10,7 @@ from pathlib import Path
 from wf.actions import find_action
 from wf.actions.base import Complain, Process
 from wf.actions.create_model import check_model_ports
+from wf.compile.conditions import ConditionCompiler
 from wf.compile.notes import Notes, did_you_mean
 from wf.compile.parameters import ParameterCompiler
 from wf.compile.ports import PortCompiler
@@ -17,7 +18,7 @@ from wf.control.control import API_KEY
 from wf.errors import InvalidWorkflow, Problem
 from wf.graph import find_cycle, in_order
 from wf.matrix import told_once
-from wf.plan import GatheredOutput, MatrixMember, Plan, Resources, SecretRef, Task, TaskInput
+from wf.plan import ONCE, GatheredOutput, MatrixMember, Plan, Resources, Retry, SecretRef, Task, TaskInput
 from wf.references import NAME, parse_context, parse_input, parse_secret
 from wf.source import load
 from wf.spec import Job, Reading, read_workflow
@@ -65,6 +66,7 @@ class _Compiler:
         self.processes: dict[str, Process] = {}
         self.parameters = ParameterCompiler(self.notes, reading, self.inputs, to_run=to_run)
         self.needs: dict[str, tuple[str, ...]] = {}
+        self.conditions = ConditionCompiler(self.notes, reading, self.needs, self.inputs)
         self.ports = PortCompiler(self.notes, reading, self.needs, self.inputs, self.processes)
 
     def compile(self) -> tuple[Plan, list[Problem]]:
@@ -223,6 +225,8 @@ class _Compiler:
             reuse=job.cache and process.reuse and bool(job.outputs) and process.model is None,
             state=process.state,
             member=self._member(name, job),
+            retry=Retry(job.retry.attempts, job.retry.backoff, job.retry.on) if job.retry else ONCE,
+            condition=self.conditions.condition(name, job),
         )
 
     def _member(self, name: str, job: Job) -> MatrixMember | None:

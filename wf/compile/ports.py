@@ -1,10 +1,11 @@
 """Inputs and outputs of jobs: where each comes from, and whether it is what the action wants."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from wf.actions.base import Ports, Process
 from wf.compile.notes import Notes, did_you_mean, list_of
+from wf.graph import waits_for
 from wf.matrix import Matrix, Member
 from wf.plan import DatasetRef, GatheredOutput, InputSource, TaskInput, TaskOutput, Text, UpstreamOutput
 from wf.references import LATEST, JobOutput, WorkflowInput, parse_dataset, parse_input
@@ -113,7 +114,7 @@ class PortCompiler:
             hint = did_you_mean(reference.name, upstream.outputs) or list_of("it has", upstream.outputs)
             self._notes.add(f"job `{job}` reads `{text}`: that job has no output `{reference.name}`", *loc, hint=hint)
             return None
-        if not self._waits_for(job, writers):
+        if not waits_for(self._needs, job, writers):
             hint = f"add `{reference.job}` to the job's `needs`"
             self._notes.add(f"job `{job}` reads `{text}` but does not need `{reference.job}`", *loc, hint=hint)
             return None
@@ -192,16 +193,3 @@ class PortCompiler:
                 hint = f"add `{port}: {example}` under `{section}:`"
                 message = f"job `{job}`: its step {verb} `{port}` ({form}), which is not among the {section}"
                 self._notes.add(message, "jobs", job, section, at_key=True, hint=hint)
-
-    def _waits_for(self, job: str, others: Collection[str]) -> bool:
-        """Whether `job` waits for one of the others, directly or through more jobs."""
-        seen: set[str] = set()
-        waiting = [job]
-        while waiting:
-            for need in self._needs[waiting.pop()]:
-                if need in others:
-                    return True
-                if need not in seen:
-                    seen.add(need)
-                    waiting.append(need)
-        return False

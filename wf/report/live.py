@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wf.events import (
+    AttemptFailed,
     Event,
     JobFinished,
     JobLog,
@@ -21,7 +22,7 @@ from wf.events import (
     RunFinished,
     RunStarted,
 )
-from wf.report.plain import finish_text
+from wf.report.plain import attempt_text, finish_text
 from wf.report.text import COLOURS, SYMBOLS, duration
 
 _UPDATES_PER_SECOND = 8
@@ -61,7 +62,10 @@ class LiveState:
                 self.preparing = f"{event.what}: {event.line}"
             case JobStarted():
                 self.preparing = ""
-                self._change(event.job, state="running", started=now, text=event.reason)
+                again = f"attempt {event.attempt} of {event.attempts}" if event.attempt > 1 else event.reason
+                self._change(event.job, state="running", started=now, text=again)
+            case AttemptFailed():
+                self._change(event.job, state="waiting", text=attempt_text(event))
             case JobLog():
                 if spoken := [line for line in event.lines if line.strip()]:
                     self._change(event.job, text=spoken[-1])
@@ -96,6 +100,8 @@ class LiveReport:
                 where = f"{event.backend}: {event.backend_reason}" if event.backend_reason else event.backend
                 self._console.print(Text.assemble((f"run {event.run}", "bold"), f" of {event.workflow} in {where}"))
                 self._live.start()
+            case AttemptFailed():
+                self._console.print(Text.assemble((f"{event.job} ↻ ", "yellow"), attempt_text(event)))
             case JobNote():
                 self._console.print(Text.assemble((f"{event.job} ! ", "yellow"), event.message))
             case RunFinished():

@@ -3,7 +3,7 @@
 from datetime import tzinfo
 from typing import TextIO
 
-from wf.events import Event, JobFinished, JobLog, JobNote, JobStarted, Preparing, RunStarted
+from wf.events import AttemptFailed, Event, JobFinished, JobLog, JobNote, JobStarted, Preparing, RunStarted
 from wf.report.text import COLOURS, SYMBOLS, Style, duration
 
 _WIDEST_NAME = 24
@@ -45,7 +45,10 @@ def plain_text(event: Event, clock: str, width: int, style: Style) -> str | None
             return f"{clock}  {event.what}: {event.line}"
         case JobStarted():
             because = f": {event.reason}" if event.reason else ""
-            symbol, rest, colour = SYMBOLS["running"], f"started{because}", COLOURS["running"]
+            again = f", attempt {event.attempt} of {event.attempts}" if event.attempt > 1 else ""
+            symbol, rest, colour = SYMBOLS["running"], f"started{again}{because}", COLOURS["running"]
+        case AttemptFailed():
+            symbol, rest, colour = "↻", attempt_text(event), "yellow"
         case JobNote():
             symbol, rest, colour = "!", event.message, "yellow"
         case JobFinished():
@@ -53,6 +56,13 @@ def plain_text(event: Event, clock: str, width: int, style: Style) -> str | None
         case _:
             return None
     return f"{clock}  {event.job:{width}} {style.paint(symbol, colour)} {rest}".rstrip()
+
+
+def attempt_text(event: AttemptFailed) -> str:
+    """`attempt 1 of 3 failed after 0.4 s: exited with code 1; again in 10 s`."""
+    took = f" after {duration(event.seconds)}" if event.seconds else ""
+    pause = f"; again in {duration(event.pause)}" if event.pause else ""
+    return f"attempt {event.attempt} of {event.attempts} failed{took}: {event.error}{pause}"
 
 
 def finish_text(event: JobFinished) -> str:

@@ -1,24 +1,36 @@
 """The loop: start what is ready while there is room, wait for a message, act on it, until nothing runs.
 
-A job starts the moment its own needs have succeeded; there are no levels.
+A job starts the moment its own needs have ended as it asks; there are no levels.
 """
 
 import contextlib
-import heapq
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from dataclasses import dataclass, replace
 from queue import Empty
-from typing import Final
 
 from wf.backends.base import Handle
 from wf.cache import CacheKey
-from wf.events import Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState
+from wf.errors import TaskFailed
+from wf.events import AttemptFailed, Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState
+from wf.graph import ancestors
 from wf.logs import without_controls
-from wf.plan import INDEX, DatasetRef, GatheredOutput, InputSource, Plan, Task, Text, UpstreamOutput
+from wf.plan import (
+    INDEX,
+    Cause,
+    DatasetRef,
+    GatheredOutput,
+    InputSource,
+    JobMetric,
+    Plan,
+    Task,
+    Text,
+    UpstreamOutput,
+)
+from wf.runner.conditions import unmet_need, why_not
 from wf.runner.gather import index_text
+from wf.runner.queue import Queue
 from wf.runner.reuse import Decision, Reuse, decide, make_key
 from wf.runner.worker import (
     PATIENCE,
@@ -42,13 +54,10 @@ from wf.store.records import DatasetVersion, InputRecord
 GRACE = 5.0
 """Seconds between asking a task to end and killing it."""
 
-STOPPED = "stopped by the user"
+CLEANUP = 60.0
+"""Seconds that jobs which run whatever happens have after the run was stopped."""
 
-_UNSUCCESSFUL: Final[Mapping[JobState, str]] = {
-    "failed": "failed",
-    "skipped": "was skipped",
-    "cancelled": "was stopped",
-}
+STOPPED = "stopped by the user"
 
 _ASKED, _KILLED, _GIVEN_UP = 1, 2, 3
 
@@ -71,6 +80,8 @@ class _Running:
     """How hard it was told to end: 0 for not at all."""
     ending: tuple[JobState, str] | None = None
     """How it counts once it has ended, because it was told to."""
+    attempt: int = 1
+    timed_out: bool = False
 
 
 class Scheduler:
@@ -98,14 +109,19 @@ class Scheduler:
         self._emit = emit
         self._jobs = jobs
         self._reuse = reuse
-        self._position = {task.id: position for position, task in enumerate(plan.tasks)}
-        self._sorter = TopologicalSorter({task.id: task.needs for task in plan.tasks})
-        self._ready: list[int] = []
+        self._needs = {task.id: task.needs for task in plan.tasks}
+        self._queue = Queue(plan)
+        self._attempts: dict[str, int] = {}
+        """How often jobs were tried in vain."""
         self._running: dict[str, _Running] = {}
         self._digests: dict[tuple[str, str], str] = {}
+        self._metrics: dict[tuple[str, str], float] = {}
         self._cleaning: list[Worker] = []
         self._signals = 0
         self._deadline = math.inf
+        """When the run has taken too long."""
+        self._cleanup_deadline = math.inf
+        """When a run that was stopped has taken too long to clean up."""
         self.error = ""
         """What ended the run early, other than the user."""
 
@@ -113,13 +129,11 @@ class Scheduler:
         """Run until every job has come to its end."""
         if self._plan.timeout is not None:
             self._deadline = time.monotonic() + self._plan.timeout
-        self._sorter.prepare()
-        self._release()
         try:
-            while self._ready or self._running:
-                while len(self._running) < self._jobs and (task := self._next()):
-                    self._start(task)
-                if self._running:
+            while self._queue or self._running:
+                while len(self._running) < self._jobs and (task := self._queue.next(self._has_room)):
+                    self._consider(task)
+                if self._queue or self._running:
                     self._wait()
         finally:
             if self._running:  # only a bug in wf, or a history that cannot be written, leads here
@@ -128,30 +142,11 @@ class Scheduler:
         ends = set(self.states.values())
         if self._signals and "cancelled" in ends:
             return "cancelled"
-        return "failed" if ends & {"failed", "skipped"} else "succeeded"
+        return "failed" if "failed" in ends or self.error else "succeeded"
 
     def interrupt(self) -> None:
         """End the run early: once politely, twice at once. May be called from a signal handler."""
         self._shared.mailbox.interrupt()
-
-    def _release(self) -> None:
-        for job in self._sorter.get_ready():
-            heapq.heappush(self._ready, self._position[job])
-
-    def _next(self) -> Task | None:
-        """The first task that is ready, and whose matrix lets it start now."""
-        full = []
-        found = None
-        while self._ready and found is None:
-            position = heapq.heappop(self._ready)
-            task = self._plan.tasks[position]
-            if self._has_room(task):
-                found = task
-            else:
-                full.append(position)
-        for position in full:
-            heapq.heappush(self._ready, position)
-        return found
 
     def _has_room(self, task: Task) -> bool:
         if task.member is None or task.member.max_parallel is None:
@@ -161,8 +156,29 @@ class Scheduler:
     def _running_members(self, job: str) -> list[_Running]:
         return [each for each in self._running.values() if each.task.member and each.task.member.job == job]
 
-    def _start(self, task: Task) -> None:
-        inputs = {each.name: self._input(each.source) for each in task.inputs}
+    def _consider(self, task: Task) -> None:
+        """Start a job whose needs have all ended, unless its condition says no."""
+        try:
+            before = ancestors(self._needs, task.id)
+            reason = why_not(task.condition, self.states, before, self._text, self._metric)
+        except TaskFailed as problem:
+            self._finish(task, JobEnd("failed", error=str(problem)))
+            return
+        missing = [each.name for each in task.inputs if not self._is_there(each.source)]
+        if reason or (missing and task.model):
+            self._finish(task, JobEnd("skipped", error=reason or "the model to register was not made"))
+            return
+        for name in missing:
+            self._emit(JobNote(job=task.id, message=f"its input `{name}` is left out: nobody made it"))
+        self._start(task, {each.name: self._input(each.source) for each in task.inputs if each.name not in missing})
+
+    def _text(self, output: UpstreamOutput) -> str:
+        return self._output(output.job, output.output).path.read_text(encoding="utf-8", errors="replace")
+
+    def _metric(self, metric: JobMetric) -> float | None:
+        return self._metrics.get((metric.job, metric.name))
+
+    def _start(self, task: Task, inputs: Mapping[str, Given]) -> None:
         records = tuple(record for name, given in inputs.items() for record in _records(name, given))
         key = make_key(
             task,
@@ -178,8 +194,9 @@ class Scheduler:
                 outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
                 self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
                 return
-        worker = Worker(self._shared, task, inputs, key)
-        self._running[task.id] = _Running(task, worker, key, records, decision)
+        attempt = self._attempts.get(task.id, 0) + 1
+        worker = Worker(self._shared, task, inputs, key, attempt)
+        self._running[task.id] = _Running(task, worker, key, records, decision, attempt=attempt)
         self.states[task.id] = "running"
         worker.start()
 
@@ -202,22 +219,37 @@ class Scheduler:
             case UpstreamOutput(job, output):
                 return self._output(job, output)
             case GatheredOutput(_, output, members):
-                parts = {entry: self._output(job, output) for job, entry in members}
-                return GatheredInput(parts, index_text(source, self._plan))
+                made = replace(source, members=tuple(each for each in members if (each[0], output) in self._digests))
+                parts = {entry: self._output(job, output) for job, entry in made.members}
+                return GatheredInput(parts, index_text(made, self._plan))
+
+    def _is_there(self, source: InputSource) -> bool:
+        """Whether the jobs that write it have: what runs after a failure may find less than it asks for."""
+        match source:
+            case UpstreamOutput(job, output):
+                return (job, output) in self._digests
+            case GatheredOutput(_, output, members):
+                return any((job, output) in self._digests for job, _ in members)
+            case _:
+                return True
 
     def _output(self, job: str, output: str) -> StoredInput:
         digest = self._digests[job, output]
         return StoredInput(f"{job}.outputs.{output}", digest, self._store.artifacts.path(digest))
 
     def _wait(self) -> None:
-        deadline = min(self._deadline, *(each.deadline for each in self._running.values()))
+        ends = (each.deadline for each in self._running.values())
+        deadline = min(self._deadline, self._cleanup_deadline, self._queue.due, *ends)
         with contextlib.suppress(Empty):
             rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
             self._handle(self._shared.mailbox.receive(rest))
+        if deadline > time.monotonic():
+            return
         if self._deadline <= time.monotonic():
             self._time_out()
-        if deadline <= time.monotonic():
-            self._press_the_late()
+        if self._cleanup_deadline <= time.monotonic():
+            self._end_cleanup(f"it was not done {CLEANUP:g} s after the run was stopped")
+        self._press_the_late()
 
     def _handle(self, message: Message | None) -> None:
         if message is None:
@@ -241,7 +273,14 @@ class Scheduler:
         running.started = message.at
         decision = running.decision
         self._store.history.start_job(self._shared.run, message.job, running.key, running.inputs, decision.reason)
-        self._emit(JobStarted(job=message.job, reason=decision.reason if decision.is_news else ""))
+        self._emit(
+            JobStarted(
+                job=message.job,
+                reason=decision.reason if decision.is_news and running.attempt == 1 else "",
+                attempt=running.attempt,
+                attempts=running.task.retry.attempts,
+            )
+        )
         if running.pressure:
             self._send_stop(running)  # it was told to end before it ran
         elif running.task.timeout is not None:
@@ -258,15 +297,63 @@ class Scheduler:
             self._succeed(running.task, end)
         else:
             state, error = running.ending or ("failed", message.error)
-            self._finish(running.task, JobEnd(state, seconds, exit_code, self._clean(error)))
+            end = JobEnd(state, seconds, exit_code, self._clean(error))
+            is_oom = message.exit is not None and message.exit.out_of_memory
+            cause: Cause = "timeout" if running.timed_out else "oom" if is_oom else "error"
+            if state == "failed" and self._may_try_again(running, cause):
+                self._try_again(running, end)
+            else:
+                self._finish(running.task, end)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._signals > 0 or bool(self.error)
+
+    def _may_try_again(self, running: _Running, cause: Cause) -> bool:
+        retry = running.task.retry
+        return running.attempt < retry.attempts and cause in retry.on and not self._is_stopping
+
+    def _try_again(self, running: _Running, end: JobEnd) -> None:
+        """Record a failed attempt, and put the job back for another one."""
+        task, attempt = running.task, running.attempt
+        running.worker.join(PATIENCE)  # its folder is the next attempt's
+        del self._running[task.id]
+        self._attempts[task.id] = attempt
+        self.states[task.id] = "waiting"
+        pause = task.retry.pause(attempt)
+        self._store.history.fail_attempt(self._shared.run, task.id, attempt, end)
+        running.worker.recorded.set()
+        self._emit(
+            AttemptFailed(
+                job=task.id,
+                attempt=attempt,
+                attempts=task.retry.attempts,
+                seconds=end.seconds,
+                exit_code=end.exit_code,
+                error=end.error,
+                pause=pause,
+            )
+        )
+        self._queue.pause(task, pause)
 
     def _succeed(self, task: Task, end: JobEnd) -> None:
         for output, artifact in end.outputs:
             self._digests[task.id, output.name] = artifact.digest
+        self._metrics |= {(task.id, name): value for name, value in end.metrics.items()}
         self._finish(task, end)
 
     def _finish(self, task: Task, end: JobEnd) -> None:
-        """A job has come to its end: record it, and let those that need it start, or not."""
+        """A job has come to its end: record it, and see what that means for others."""
+        self._end(task, end)
+        if self._is_stopping or end.state == "succeeded":
+            return
+        if end.state == "failed":
+            self._fail_fast(task)
+        for other in self._plan.tasks:  # in an order in which what is skipped first is needed by what follows
+            if self.states[other.id] == "waiting" and (reason := unmet_need(other, self.states)):
+                self._end(other, JobEnd("skipped", error=reason))
+
+    def _end(self, task: Task, end: JobEnd) -> None:
         running = self._running.pop(task.id, None)
         self.states[task.id] = end.state
         self._store.history.finish_job(self._shared.run, task.id, end)
@@ -282,18 +369,11 @@ class Scheduler:
                 cached_from=end.cached_from,
             )
         )
-        if end.state == "succeeded":
-            self._sorter.done(task.id)
-            if not self._signals and not self.error:
-                self._release()
-        elif end.state in ("failed", "cancelled") and not self._signals:
-            if end.state == "failed":
-                self._fail_fast(task)
-            self._skip_dependents()
+        self._queue.end(task)
 
     def _fail_fast(self, task: Task) -> None:
         """End what the failure of a member of a matrix ends: the other members."""
-        if task.member is None or not task.member.fail_fast or self._signals or self.error:
+        if task.member is None or not task.member.fail_fast:
             return
         error = f"`{task.id}` failed, and its matrix is fail-fast"
         for running in self._running_members(task.member.job):
@@ -302,52 +382,55 @@ class Scheduler:
                 self._press(running, _ASKED)
         for other in self._plan.tasks:
             if other.member and other.member.job == task.member.job and self.states[other.id] == "waiting":
-                self._ready = [position for position in self._ready if self._plan.tasks[position] is not other]
-                self._finish(other, JobEnd("skipped", error=error))
-        heapq.heapify(self._ready)
-
-    def _skip_dependents(self) -> None:
-        for task in self._plan.tasks:  # in an order in which what is skipped first is needed by what follows
-            if self.states[task.id] != "waiting":
-                continue
-            unmet = next((need for need in task.needs if self.states[need] in _UNSUCCESSFUL), None)
-            if unmet is not None:
-                was = _UNSUCCESSFUL[self.states[unmet]]
-                self._finish(task, JobEnd("skipped", error=f"it needs `{unmet}`, which {was}"))
+                self._end(other, JobEnd("skipped", error=error))
 
     # Ending tasks early
 
     def _stop_everything(self) -> None:
-        """Each signal presses harder than the one before."""
+        """Each signal presses harder than the one before. What cleans up has some time, until the second."""
         self._signals += 1
-        self._ready.clear()
+        spared = self._signals == 1 and not self.error
         for running in list(self._running.values()):
+            if spared and running.task.condition.is_cleanup:
+                continue
             running.ending = running.ending or ("cancelled", STOPPED)
             self._press(running, max(running.pressure, min(self._signals, _GIVEN_UP)))
             if self._signals == 1:
                 self._emit(JobNote(job=running.task.id, message="asked to end; another Ctrl-C kills it"))
-        for task in self._plan.tasks:
-            if self.states[task.id] == "waiting":
-                self._finish(task, JobEnd("cancelled", error=STOPPED))
+        self._end_waiting(JobEnd("cancelled", error=STOPPED), but_cleanup=spared)
 
     def _time_out(self) -> None:
-        """The whole run has taken too long: nothing more starts, and what runs is asked to end."""
+        """The whole run has taken too long: nothing more starts but what cleans up, and what runs is asked to end."""
         self._deadline = math.inf
         self.error = f"the workflow timed out after {self._plan.timeout:g} s"
-        self._ready.clear()
         for running in list(self._running.values()):
-            if running.ending is None:
+            if running.ending is None and not running.task.condition.is_cleanup:
                 running.ending = ("failed", self.error)
                 self._press(running, _ASKED)
+        self._end_waiting(JobEnd("skipped", error=self.error), but_cleanup=True)
+
+    def _end_waiting(self, end: JobEnd, *, but_cleanup: bool) -> None:
+        self._deadline = math.inf
+        self._cleanup_deadline = time.monotonic() + CLEANUP if but_cleanup else math.inf
         for task in self._plan.tasks:
-            if self.states[task.id] == "waiting":
-                self._finish(task, JobEnd("skipped", error=self.error))
+            if self.states[task.id] == "waiting" and not (but_cleanup and task.condition.is_cleanup):
+                self._end(task, end)
+
+    def _end_cleanup(self, error: str) -> None:
+        """Cleaning up after a stopped run takes too long."""
+        self._cleanup_deadline = math.inf
+        for running in list(self._running.values()):
+            if running.ending is None:
+                running.ending = ("failed", error)
+                self._press(running, _ASKED)
+        self._end_waiting(JobEnd("skipped", error=error), but_cleanup=False)
 
     def _press_the_late(self) -> None:
         for running in list(self._running.values()):
             if running.deadline <= time.monotonic():
-                timeout = running.task.timeout
-                running.ending = running.ending or ("failed", f"timed out after {timeout:g} s")
+                if running.ending is None:
+                    running.timed_out = True
+                    running.ending = ("failed", f"timed out after {running.task.timeout:g} s")
                 self._press(running, running.pressure + 1)
 
     def _press(self, running: _Running, pressure: int) -> None:

@@ -157,7 +157,7 @@ class Shared:
 class Worker:
     """Starts one task, reads its log, waits for it, removes its traces and stores what it has left."""
 
-    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, Given], key: CacheKey) -> None:
+    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, Given], key: CacheKey, attempt: int) -> None:
         self.told_to_end = threading.Event()
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
         self.recorded = threading.Event()
@@ -170,6 +170,7 @@ class Worker:
         self._task = task
         self._inputs = inputs
         self._key = key
+        self._attempt = attempt
         self._folder: JobFolder = shared.layout.job(shared.run, task.id)
         self._splitter = LineSplitter(shared.masker)
         self._state: StateFolder | None = None
@@ -187,7 +188,7 @@ class Worker:
     def _work(self) -> None:
         exit_, collected, error = None, None, ""
         try:
-            self._folder.create()
+            self._folder.create(self._attempt)
             with self._folder.log.open("w", encoding="utf-8") as log:
                 exit_, collected, error = self._carry_out(log)
             for note in collected.notes if collected else ():

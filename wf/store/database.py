@@ -197,6 +197,18 @@ _MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;  -- whether `wf gc` keeps it
     CREATE INDEX jobs_by_origin ON jobs (cached_from) WHERE cached_from IS NOT NULL;
     """,
+    """
+    CREATE TABLE attempts (                      -- that failed, after which the job was tried again
+        run         INTEGER NOT NULL,
+        job         TEXT NOT NULL,
+        attempt     INTEGER NOT NULL,            -- from 1
+        seconds     REAL NOT NULL,
+        exit_code   INTEGER,
+        error       TEXT NOT NULL,
+        PRIMARY KEY (run, job, attempt),
+        FOREIGN KEY (run, job) REFERENCES jobs (run, name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

@@ -17,7 +17,7 @@ from wf.store.layout import Layout, below, link, remove_tree
 from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_commit
-from wf.store.records import InputRecord, JobRecord, OutputRecord, RunRecord
+from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
 from wf.store.removal import remove_runs
 
 KILLED = "wf was killed"
@@ -82,6 +82,16 @@ class History:
             db.executemany(
                 "INSERT INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
                 [(run, job, each.name, each.source, each.digest) for each in inputs],
+            )
+
+    def fail_attempt(self, run: int, job: str, attempt: int, end: JobEnd) -> None:
+        """Record an attempt that failed, after which the job is tried again."""
+        with transaction(self._connection) as db:
+            db.execute("DELETE FROM inputs WHERE run = ? AND job = ?", (run, job))
+            db.execute("UPDATE jobs SET state = 'waiting' WHERE run = ? AND name = ?", (run, job))
+            values = (run, job, attempt, end.seconds, end.exit_code, end.error)
+            db.execute(
+                "INSERT INTO attempts (run, job, attempt, seconds, exit_code, error) VALUES (?, ?, ?, ?, ?, ?)", values
             )
 
     def finish_job(self, run: int, job: str, end: JobEnd) -> None:
@@ -215,6 +225,11 @@ class History:
             outputs[row["job"]].append(self._output(row))
         for row in self._connection.execute("SELECT * FROM metrics WHERE run = ? ORDER BY name", (run,)):
             metrics[row["job"]][row["name"]] = row["value"]
+        attempts: dict[str, list[AttemptRecord]] = {row["name"]: [] for row in rows}
+        for row in self._connection.execute("SELECT * FROM attempts WHERE run = ? ORDER BY attempt", (run,)):
+            log = self._layout.job(run, row["job"]).attempt_log(row["attempt"])
+            failed = AttemptRecord(row["attempt"], row["seconds"], row["exit_code"], row["error"], log)
+            attempts[row["job"]].append(failed)
         registered = self._connection.execute("SELECT job, id FROM models WHERE run = ?", (run,)).fetchall()
         models = {row["job"]: row["id"] for row in registered}
         return tuple(
@@ -235,6 +250,7 @@ class History:
                 inputs=tuple(inputs[row["name"]]),
                 outputs=tuple(outputs[row["name"]]),
                 metrics=metrics[row["name"]],
+                attempts=tuple(attempts[row["name"]]),
                 model=models.get(row["name"]),
             )
             for row in rows

@@ -64,9 +64,15 @@ class JobFolder:
         """A state folder for this attempt only, where the shared one is in use."""
         return self.path / "state"
 
-    def create(self) -> None:
-        """Make the folders of a job that starts."""
-        self.path.mkdir(parents=True)
+    def attempt_log(self, attempt: int) -> Path:
+        """What an earlier attempt printed, counted from 1."""
+        return self.path / f"log.{attempt}"
+
+    def create(self, attempt: int = 1) -> None:
+        """Make the folders of a job that starts; what it printed before, if it is tried again, is put aside."""
+        self.path.mkdir(parents=True, exist_ok=attempt > 1)
+        if attempt > 1 and self.log.exists():
+            self.log.rename(self.attempt_log(attempt - 1))
         self.outputs.mkdir()
         self.scratch.mkdir()
 
@@ -76,7 +82,7 @@ class JobFolder:
         return self.inputs, self.outputs, self.scratch, self.state
 
     def clean(self) -> None:
-        """Remove everything but the log."""
+        """Remove everything but the logs."""
         for folder in self.parts:
             remove_tree(folder)
 

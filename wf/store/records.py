@@ -49,6 +49,18 @@ class OutputRecord(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptRecord(Record):
+    """A failed attempt of a job that was tried again."""
+
+    attempt: int
+    seconds: float
+    exit_code: int | None
+    error: str
+    log: Path
+    """What it printed; not there if it never started."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord(Record):
     """A job of a run."""
 
@@ -68,6 +80,8 @@ class JobRecord(Record):
     inputs: tuple[InputRecord, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    attempts: tuple[AttemptRecord, ...] = ()
+    """The attempts before the one that this is about."""
     model: str | None = None
     """The id of the model that it registered."""
     reason: str = ""
