@@ -50,5 +50,5 @@ $(VENV)/ready-steps: pyproject.toml | $(VENV)/ready-wf
 
 $(VENV)/ready-dev: pyproject.toml | $(VENV)/ready-steps
 	@echo "installing what the tests need"
-	@$(PIP) -e '.[steps,dev]'
+	@$(PIP) -e '.[steps,serving,dev]'
 	@touch $@

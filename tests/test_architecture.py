@@ -12,19 +12,22 @@ from tests.projects import REPOSITORY
 _TEXT = (REPOSITORY / "docs" / "architecture.md").read_text()
 LAYERS = re.findall(r"^\| (\d+) \| ([^|]+) \|", _TEXT, flags=re.MULTILINE)
 LAYER = {name: int(number) for number, names in LAYERS for name in re.findall(r"`([a-z_.]+)`", names)}
-"""Module or package of `wf` -> the number of its layer."""
-SOURCES = sorted(path for top in ("wf", "steps") for path in (REPOSITORY / top).rglob("*.py"))
-ONLY_HERE = {
+"""Module or package of `wf` or `serving` -> the number of its layer."""
+LAYERED = ("wf", "serving")
+SOURCES = sorted(path for top in (*LAYERED, "steps") for path in (REPOSITORY / top).rglob("*.py"))
+ONLY_HERE: dict[str, str | tuple[str, ...]] = {
     "docker": "wf/backends/",
     "keyring": "wf/vault.py",
     "sqlite3": "wf/store/",
     "yaml": "wf/source.py",
     "boto3": "wf/programs/s3_download.py",
     "comet_ml": "steps/tracking.py",
-    "tensorflow": "steps/recommender/",
+    "tensorflow": ("steps/recommender/", "serving/"),
     "tensorflow_recommenders": "steps/recommender/",
     "tf_keras": "steps/recommender/",
     "wf": "wf/",
+    "steps": ("steps/", "wf/"),
+    "serving": "serving/",
 }
 
 
@@ -48,18 +51,16 @@ def _name(path: Path) -> str:
     return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.parts[-2:] != ("wf", "__init__.py")], ids=_name)
+@pytest.mark.parametrize("path", [path for path in SOURCES if _name(path) not in LAYERED], ids=_name)
 def test_modules_import_only_inner_ones(path: Path) -> None:
-    """A module of wf imports from its own package and from layers with a smaller number."""
-    own = _place(_name(path)) if _name(path).startswith("wf") else None
+    """A module of wf or serving imports from its own package and from layers with a smaller number."""
+    own = _place(_name(path))
     if own is None:
-        assert not _name(path).startswith("wf"), f"{_name(path)} is missing in docs/architecture.md"
+        assert not _name(path).startswith(LAYERED), f"{_name(path)} is missing in docs/architecture.md"
         return
 
     outer = {
-        other
-        for module in _imports(path)
-        if module.startswith("wf.") and (other := _place(module)) and other != own and LAYER[other] >= LAYER[own]
+        other for module in _imports(path) if (other := _place(module)) and other != own and LAYER[other] >= LAYER[own]
     }
 
     assert outer == set()
@@ -67,7 +68,7 @@ def test_modules_import_only_inner_ones(path: Path) -> None:
 
 @pytest.mark.parametrize("library", ONLY_HERE)
 def test_a_library_is_imported_in_one_place(library: str) -> None:
-    """So that another one could take its place. Steps never import wf."""
+    """So that another one could take its place. Steps never import wf, and the server neither."""
     users = {
         str(path.relative_to(REPOSITORY))
         for path in SOURCES

@@ -292,6 +292,28 @@ def test_the_digest_feels_every_change(tmp_path: Path) -> None:
     assert len(set(digests)) == len(digests)
 
 
+def test_folders_elsewhere_come_along_through_links(tmp_path: Path) -> None:
+    """A builder sees nothing outside its context, so a linked folder's files are packed, and count."""
+    package = tmp_path / "package"
+    (package / "__pycache__").mkdir(parents=True)
+    (package / "__pycache__" / "code.pyc").touch()
+    (package / "code.py").write_text("1")
+    image = tmp_path / "image"
+    image.mkdir()
+    (image / "Dockerfile").write_text("COPY package /package")
+    (image / "package").symlink_to("../package")
+    digest = recipe(image).digest({})
+    packed = io.BytesIO()
+
+    recipe(image).pack(packed, None)
+    (package / "code.py").write_text("2")
+
+    with tarfile.open(fileobj=packed) as tar:
+        assert tar.getnames() == ["Dockerfile", "package/code.py"]
+        assert tar.getmember("package/code.py").isreg()
+    assert recipe(image).digest({}) != digest
+
+
 def test_the_ca_bundle_is_packed_only_for_those_who_name_it(tmp_path: Path) -> None:
     """A Dockerfile that copies everything does not get the bundle by accident."""
     (tmp_path / "ca.pem").write_text(CA_TEXT)

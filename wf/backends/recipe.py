@@ -23,8 +23,8 @@ class Recipe:
 
     image: ProjectImage
     dockerfile: str
-    files: tuple[Path, ...]
-    """Everything in the folder, in a fixed order."""
+    files: Mapping[str, Path]
+    """Name in the build context -> file or link: everything in the folder, and in folders that it links to."""
 
     @classmethod
     def read(cls, image: ProjectImage) -> "Recipe":
@@ -35,8 +35,7 @@ class Recipe:
             raise EnvironmentProblem(
                 f"image `{image.name}` cannot be built: {image.folder / 'Dockerfile'}: {error.strerror}"
             ) from error
-        files = (path for path in image.folder.rglob("*") if path.is_symlink() or path.is_file())
-        return cls(image, dockerfile, tuple(sorted(files)))
+        return cls(image, dockerfile, dict(sorted(_files(image.folder).items())))
 
     @property
     def arguments(self) -> set[str]:
@@ -56,17 +55,17 @@ class Recipe:
     def digest(self, arguments: Mapping[str, str]) -> str:
         """12 hex digits that change whenever the image would."""
         digest = hashlib.sha256(json.dumps(sorted(arguments.items())).encode())
-        for path in self.files:
+        for name, path in self.files.items():
             content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
-            entry = (self._name_of(path), self._mode_of(path), path.is_symlink(), hashlib.sha256(content).hexdigest())
+            entry = (name, self._mode_of(path), path.is_symlink(), hashlib.sha256(content).hexdigest())
             digest.update(json.dumps(entry).encode())
         return digest.hexdigest()[:12]
 
     def pack(self, into: IO[bytes], ca_bundle: Path | None) -> None:
         """Write the build context as a tar file, the same for the same content, and rewind it."""
         with tarfile.open(fileobj=into, mode="w") as tar:
-            for path in self.files:
-                entry = tar.gettarinfo(path, self._name_of(path))
+            for name, path in self.files.items():
+                entry = tar.gettarinfo(path, name)
                 entry.uid = entry.gid = entry.mtime = 0
                 entry.mode = self._mode_of(path)
                 if entry.isreg():
@@ -81,10 +80,21 @@ class Recipe:
                 tar.addfile(entry, io.BytesIO(bundle))
         into.seek(0)
 
-    def _name_of(self, path: Path) -> str:
-        return path.relative_to(self.image.folder).as_posix()
-
     @staticmethod
     def _mode_of(path: Path) -> int:
         # Only this much of a mode survives a git checkout on every machine.
         return 0o755 if path.lstat().st_mode & 0o100 else 0o644
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Every file and link in a folder by its name there. Links to folders outside are followed: no builder could."""
+    found: dict[str, Path] = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if "__pycache__" in path.parts:
+            continue
+        if path.is_symlink() and path.is_dir() and not path.resolve().is_relative_to(folder.resolve()):
+            found |= {f"{name}/{inner}": file for inner, file in _files(path.resolve()).items()}
+        elif path.is_symlink() or path.is_file():
+            found[name] = path
+    return found

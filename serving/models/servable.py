@@ -1,0 +1,70 @@
+"""One loaded version of a model."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from serving.batching import Batcher, BatchingParameters
+from serving.engines.base import Engine
+from serving.errors import Code, ServingError
+from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors
+
+
+class Servable(AbstractContextManager["Servable"]):
+    """Answers requests. Whoever uses it enters it first, so that it is not closed meanwhile."""
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        signatures: Mapping[str, Signature],
+        metadata: bytes,
+        engine: Engine,
+        executor: Executor,
+        batching: BatchingParameters,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.signatures = signatures
+        self.metadata = metadata
+        """A serialized `MetaGraphDef` that holds the signatures' protos."""
+        self.engine = engine
+        self.users = 0
+        self._batchers = {
+            each.name: Batcher(partial(self._run, each), executor, batching, batchable=each.batchable)
+            for each in signatures.values()
+        }
+
+    def __enter__(self) -> Self:
+        self.users += 1
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.users -= 1
+
+    def signature(self, name: str) -> Signature | None:
+        """The signature of that name, or the default one for an empty name."""
+        return self.signatures.get(name or DEFAULT_SIGNATURE)
+
+    def _run(self, signature: Signature, inputs: Tensors) -> Tensors:
+        return self.engine.run(signature, inputs)
+
+    async def predict(self, signature: Signature, inputs: Tensors) -> Tensors:
+        """All outputs for one request.
+
+        Raises:
+            ServingError: the inputs do not fit the signature, or the model cannot answer them.
+        """
+        signature.check(inputs)
+        return await self._batchers[signature.name].submit(inputs)
+
+    def close(self) -> None:
+        """Free the model. Nobody uses it any more."""
+        if self.users:
+            raise ServingError(Code.FAILED_PRECONDITION, f"{self.name} {self.version} is in use")
+        self.engine.close()

@@ -1,0 +1,102 @@
+"""What a model takes and answers, free of TensorFlow's types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.errors import InvalidArgument
+
+Array = npt.NDArray[Any]
+Tensors = Mapping[str, Array]
+"""Values by the names of a signature. Text and bytes are arrays of `object` that hold `bytes`."""
+
+DEFAULT_SIGNATURE: Final = "serving_default"
+PREDICT: Final = "tensorflow/serving/predict"
+CLASSIFY: Final = "tensorflow/serving/classify"
+REGRESS: Final = "tensorflow/serving/regress"
+
+NUMPY: Final[Mapping[str, Any]] = {
+    "float": np.float32,
+    "double": np.float64,
+    "half": np.float16,
+    "int8": np.int8,
+    "int16": np.int16,
+    "int32": np.int32,
+    "int64": np.int64,
+    "uint8": np.uint8,
+    "uint16": np.uint16,
+    "uint32": np.uint32,
+    "uint64": np.uint64,
+    "bool": np.bool_,
+    "complex64": np.complex64,
+    "complex128": np.complex128,
+    "string": object,
+}
+"""TensorFlow's name of a type -> the type of the array that holds its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output."""
+
+    name: str
+    tensor: str
+    """Its name in the graph."""
+    dtype: str
+    """TensorFlow's name of its type, a key of `NUMPY` where this server can hold it."""
+    shape: tuple[int, ...] | None
+    """-1 for a size that is free; `None` for a free rank."""
+
+    def check(self, array: Array) -> None:
+        """Raise what is wrong with a value's type or shape."""
+        expected = NUMPY.get(self.dtype)
+        if array.dtype != expected:
+            raise InvalidArgument(f"input `{self.name}` has type {array.dtype}, expected {self.dtype}")
+        if self.shape is None:
+            return
+        if len(array.shape) != len(self.shape) or any(
+            wanted not in (-1, size) for wanted, size in zip(self.shape, array.shape, strict=True)
+        ):
+            raise InvalidArgument(
+                f"input `{self.name}` has shape {list(array.shape)}, expected {list(self.shape)} (-1: any size)"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One function of a model."""
+
+    name: str
+    method: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    batchable: bool = field(init=False)
+    """Whether rows of different requests may be put together: every input and output has a free first size."""
+
+    def __post_init__(self) -> None:
+        specs = (*self.inputs.values(), *self.outputs.values())
+        batchable = bool(self.inputs) and all(spec.shape is not None and spec.shape[:1] == (-1,) for spec in specs)
+        object.__setattr__(self, "batchable", batchable)
+
+    def check(self, inputs: Tensors) -> None:
+        """Raise what is wrong with the inputs of a request: names, types, shapes."""
+        if inputs.keys() != self.inputs.keys():
+            extra = sorted(inputs.keys() - self.inputs.keys())
+            missing = sorted(self.inputs.keys() - inputs.keys())
+            raise InvalidArgument(
+                f"input size does not match signature: {len(inputs)}!={len(self.inputs)} "
+                f"len({{{','.join(sorted(inputs))}}}) != len({{{','.join(sorted(self.inputs))}}}). "
+                f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+            )
+        for name, spec in self.inputs.items():
+            spec.check(inputs[name])
+
+
+def rows_of(inputs: Tensors) -> int | None:
+    """How many rows a request has, or `None` if its inputs do not agree on that."""
+    sizes = {array.shape[0] if array.ndim else -1 for array in inputs.values()}
+    rows = sizes.pop() if len(sizes) == 1 else -1
+    return None if rows < 0 else rows

@@ -1,0 +1,84 @@
+"""A server in a thread of the tests' own process, and a client that shows whole answers."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from serving.flags import parse
+from serving.server import serve
+
+
+class Client:
+    """Speaks HTTP to one server."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        request = urllib.request.Request(f"http://{self.address}{path}", data=body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of the answer."""
+        status, body = self.send("GET", path)
+        return status, json.loads(body)
+
+    def post(self, path: str, document: Any) -> tuple[int, Any]:
+        """Send JSON, or bytes as they are; status and JSON of the answer."""
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        status, answer = self.send("POST", path, body)
+        return status, json.loads(answer)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(*flags: str, ready: bool = True) -> Iterator[Client]:
+    """A server with these flags, until the block ends; `ready`: wait until it has loaded what it is to serve."""
+    port = free_port()
+    settings = parse(["--host=127.0.0.1", f"--rest_api_port={port}", *flags])
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(settings, stop),))
+    thread.start()
+    client = Client(f"127.0.0.1:{port}")
+    try:
+        wait_until(lambda: _answers(client, "/readyz" if ready else "/healthz"))
+        yield client
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(60)
+        loop.close()
+        assert not thread.is_alive()
+
+
+def _answers(client: Client, path: str) -> bool:
+    try:
+        return client.send("GET", path)[0] == 200
+    except OSError:
+        return False
+
+
+def wait_until(condition: Any, seconds: float = 60) -> None:
+    """Return when the condition holds; fail after a time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)

@@ -1,0 +1,58 @@
+"""Small SavedModels, made on the spot."""
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+
+def half_plus(folder: Path, addend: float) -> None:
+    """x/2 + addend: the model of TensorFlow Serving's documentation."""
+
+    class HalfPlus(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.half = tf.Variable(0.5)
+            self.addend = tf.Variable(addend)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": x * self.half + self.addend}
+
+    module = HalfPlus()
+    tf.saved_model.save(module, str(folder), signatures=module.__call__)
+
+
+def echo(folder: Path) -> None:
+    """Answers what it was asked, in every type that JSON can hold, alone and together."""
+    kinds = {
+        "text": tf.string,
+        "flag": tf.bool,
+        "tiny": tf.int8,
+        "byte": tf.uint8,
+        "short": tf.int32,
+        "long": tf.int64,
+        "natural": tf.uint64,
+        "single": tf.float32,
+        "double": tf.float64,
+    }
+
+    class Echo(tf.Module):  # type: ignore[misc]
+        def all(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {name: tf.identity(value) for name, value in inputs.items()}
+
+    module = Echo()
+    signatures: dict[str, Any] = {}
+
+    def add(signature: str, specs: dict[str, tf.TensorSpec]) -> None:
+        signatures[signature] = tf.function(module.all).get_concrete_function(**specs)
+
+    for name, kind in kinds.items():
+        add(name, {name: tf.TensorSpec([None], kind, name)})
+        add(f"{name}_table", {name: tf.TensorSpec([None, None], kind, name)})
+    add("serving_default", {name: tf.TensorSpec([None], kind, name) for name, kind in kinds.items()})
+    add("picture_bytes", {"picture_bytes": tf.TensorSpec([None], tf.string, "picture_bytes")})
+    add("scalar", {"scalar": tf.TensorSpec([], tf.float32, "scalar")})
+    add("pair", {"a": tf.TensorSpec([None], tf.float32, "a"), "b": tf.TensorSpec([None, 2], tf.float32, "b")})
+    add("uneven", {"a": tf.TensorSpec([None], tf.float32, "a"), "b": tf.TensorSpec([None], tf.float32, "b")})
+    tf.saved_model.save(module, str(folder), signatures=signatures)
