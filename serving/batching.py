@@ -20,6 +20,8 @@ Run = Callable[[Tensors], Tensors]
 class BatchingParameters:
     """TensorFlow Serving's batching parameters, under its names."""
 
+    enabled: bool = True
+    """Whether requests are put together at all."""
     max_batch_size: int = 1024
     """In rows. A request with more runs on its own."""
     batch_timeout_micros: int = 0
@@ -52,7 +54,7 @@ class Batcher:
         self._run = run
         self._executor = executor
         self._parameters = parameters
-        self._batchable = batchable
+        self._batchable = batchable and parameters.enabled
         self._queue: deque[_Waiting] = deque()
         self._queued_rows = 0
         self._running = 0

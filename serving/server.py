@@ -5,17 +5,27 @@ import contextlib
 import logging
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import grpc
 import uvicorn
 import uvloop
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from serving.access_log import AccessLog
+from serving.errors import ServingError
 from serving.flags import Settings, parse
+from serving.inference import Inference
+from serving.metrics import Metrics
+from serving.models import config_file
 from serving.models.loader import Loader
 from serving.models.manager import Manager
 from serving.rest.app import RestApp, RestLimits
+from serving.rpc.model import ModelService
+from serving.rpc.prediction import PredictionService
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    uvloop.run(_until_signal(settings))
+    try:
+        uvloop.run(_until_signal(settings))
+    except ServingError as error:
+        log.error("%s", error)  # noqa: TRY400
+        return 1
     return 0
 
 
@@ -41,35 +55,73 @@ async def _until_signal(settings: Settings) -> None:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Everything, in the running event loop, until `stop` is set."""
-    with ThreadPoolExecutor(1, "load") as loading, ThreadPoolExecutor(_RUNNING_THREADS, "run") as running:
-        loader = Loader(running, settings.batching, settings.intra_op, settings.inter_op)
-        manager = Manager(loader.load, loading)
-        rest = _rest_server(settings, RestApp(manager, RestLimits(settings.body_bytes, settings.timeout_seconds)))
+    threads = _RUNNING_THREADS * settings.batching.num_batch_threads
+    with ThreadPoolExecutor(1, "load") as loading, ThreadPoolExecutor(threads, "run") as running:
+        metrics = Metrics()
+        loader = Loader(
+            executor=running,
+            metrics=metrics,
+            batching=settings.batching,
+            engine=settings.engine,
+            warmup=settings.warmup,
+            intra_op=settings.intra_op,
+            inter_op=settings.inter_op,
+        )
+        manager = Manager(
+            loader,
+            loading,
+            attempts=settings.load_attempts,
+            labels_for_unavailable=settings.labels_for_unavailable,
+        )
+        inference = Inference(manager, metrics, AccessLog(settings.access_log_sampling))
+        limits = RestLimits(settings.body_bytes, settings.timeout_seconds)
+        rest = _rest_server(settings, RestApp(inference, limits, settings.metrics_path))
+        rpc = await _rpc_server(settings, inference)
         answering = asyncio.create_task(rest.serve())
-        serving = asyncio.create_task(_follow(manager, settings))
+        following = asyncio.create_task(_follow(manager, settings))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopping, answering, serving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, answering, following}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping: running requests have %g s to finish", settings.drain_seconds)
-        for task in (serving, stopping):
+        for task in (following, stopping):
             task.cancel()
         rest.should_exit = True
-        await answering
+        await asyncio.gather(answering, rpc.stop(settings.drain_seconds))
         with contextlib.suppress(asyncio.CancelledError):
-            await serving
+            await following
         await manager.close()
 
 
 async def _follow(manager: Manager, settings: Settings) -> None:
-    """Load what the settings say, and then what appears."""
+    """Load what the settings say, then what appears; read the configuration again when it changes."""
     await manager.configure(settings.models)
+    read = time.monotonic()
     while True:
-        # Without polling, versions stay what they were at the start.
-        await asyncio.sleep(settings.poll_seconds or 3600)
-        if settings.poll_seconds:
-            try:
+        waits = [seconds for seconds in (settings.poll_seconds, settings.config_poll_seconds) if seconds > 0]
+        await asyncio.sleep(min(waits, default=3600))
+        try:
+            if settings.config_file and 0 < settings.config_poll_seconds <= time.monotonic() - read:
+                read = time.monotonic()
+                await manager.configure(config_file.read(settings.config_file))
+            elif settings.poll_seconds > 0:
                 await manager.look()
-            except OSError:
-                log.exception("looking for versions failed")
+        except (OSError, ServingError) as error:
+            log.error("what is served stays as it is: %s", error)  # noqa: TRY400
+
+
+async def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Server:
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", settings.message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(inference), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(inference.manager), server)
+    if settings.port:
+        server.add_insecure_port(f"{settings.host}:{settings.port}")
+    await server.start()
+    return server
 
 
 class _Server(uvicorn.Server):

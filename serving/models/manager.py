@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from serving.errors import Code, InvalidArgument, NotFound, ServingError
 from serving.models.config import ModelConfig, by_name
@@ -15,8 +16,16 @@ from serving.models.servable import Servable
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[str, int, Path], Servable]
-"""Loads a version of a model; runs in a thread."""
+
+class Loading(Protocol):
+    """What loads versions. Runs in threads."""
+
+    def load(self, name: str, version: int, folder: Path, *, urgent: bool) -> Servable:
+        """Load a version; `urgent`: no version of the model answers meanwhile."""
+
+    def improve(self, servable: Servable, folder: Path) -> None:
+        """Do what an urgent load left out. The model answers meanwhile."""
+
 
 _DRAIN_STEP: Final = 0.05
 
@@ -67,23 +76,23 @@ class Model:
 
 
 class Manager:
-    """All models. Its methods are called from the event loop only; models are loaded and closed in `loader`."""
+    """All models. Its methods are called from the event loop only; models are loaded and closed in `executor`."""
 
     def __init__(
         self,
-        load: Load,
-        loader: Executor,
+        loading: Loading,
+        executor: Executor,
         *,
         attempts: int = 5,
         labels_for_unavailable: bool = False,
     ) -> None:
         """`attempts`: how often a version is tried that cannot be loaded and does not change."""
-        self._load = load
-        self._loader = loader
+        self._loading = loading
+        self._executor = executor
         self._attempts = attempts
         self._labels_for_unavailable = labels_for_unavailable
         self._models: dict[str, Model] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
 
     @property
@@ -95,6 +104,10 @@ class Manager:
     def ready(self) -> bool:
         """Whether every model has a version that answers requests."""
         return all(model.latest for model in self._models.values())
+
+    def knows(self, name: str) -> bool:
+        """Whether a model of this name is to be served."""
+        return name in self._models
 
     def find(self, name: str, version: int | None = None, label: str | None = None) -> Servable:
         """The version to answer a request.
@@ -182,7 +195,7 @@ class Manager:
     async def close(self) -> None:
         """Unload everything, once its requests are answered."""
         await self.configure(())
-        await asyncio.gather(*self._leaving)
+        await asyncio.gather(*self._tasks)
 
     async def _follow(self, model: Model) -> None:
         on_disk = await asyncio.get_running_loop().run_in_executor(None, model.config.versions_on_disk)
@@ -210,8 +223,10 @@ class Manager:
         version.state, version.error = State.LOADING, None
         name = model.config.name
         loop = asyncio.get_running_loop()
+        urgent = model.latest is None
         try:
-            version.servable = await loop.run_in_executor(self._loader, self._load, name, number, folder)
+            load = partial(self._loading.load, name, number, folder, urgent=urgent)
+            version.servable = servable = await loop.run_in_executor(self._executor, load)
         except Exception as error:  # noqa: BLE001
             # A model must not be able to end the server, however it is broken.
             told = error if isinstance(error, ServingError) else ServingError(Code.INTERNAL, repr(error))
@@ -221,14 +236,23 @@ class Manager:
         version.state = State.AVAILABLE
         model.choose_latest()
         log.info("serving version %d of model %s", number, name)
+        if urgent:
+            self._background(self._improve(servable, folder))
+
+    async def _improve(self, servable: Servable, folder: Path) -> None:
+        with servable:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._loading.improve, servable, folder)
 
     def _unload(self, model: Model, number: int) -> None:
         version = model.versions[number]
         version.state = State.UNLOADING
         model.choose_latest()
-        task = asyncio.get_running_loop().create_task(self._retire(model.config.name, version))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._background(self._retire(model.config.name, version))
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _retire(self, name: str, version: Version) -> None:
         servable = version.servable
@@ -236,7 +260,7 @@ class Manager:
             while servable.users:
                 await asyncio.sleep(_DRAIN_STEP)
             version.servable = None
-            await asyncio.get_running_loop().run_in_executor(self._loader, servable.close)
+            await asyncio.get_running_loop().run_in_executor(self._executor, servable.close)
         version.state = State.END
         log.info("version %d of model %s is unloaded", version.number, name)
 

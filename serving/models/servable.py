@@ -1,5 +1,6 @@
 """One loaded version of a model."""
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
@@ -8,9 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from serving.batching import Batcher, BatchingParameters
-from serving.engines.base import Engine
+from serving.engines.choice import ChosenEngine
 from serving.errors import Code, ServingError
-from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors
+from serving.metrics import Metrics
+from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors, rows_of
 
 
 class Servable(AbstractContextManager["Servable"]):
@@ -22,9 +24,10 @@ class Servable(AbstractContextManager["Servable"]):
         version: int,
         signatures: Mapping[str, Signature],
         metadata: bytes,
-        engine: Engine,
+        engine: ChosenEngine,
         executor: Executor,
         batching: BatchingParameters,
+        metrics: Metrics,
     ) -> None:
         self.name = name
         self.version = version
@@ -33,6 +36,8 @@ class Servable(AbstractContextManager["Servable"]):
         """A serialized `MetaGraphDef` that holds the signatures' protos."""
         self.engine = engine
         self.users = 0
+        """How many requests and others hold on to it."""
+        self._metrics = metrics
         self._batchers = {
             each.name: Batcher(partial(self._run, each), executor, batching, batchable=each.batchable)
             for each in signatures.values()
@@ -52,7 +57,11 @@ class Servable(AbstractContextManager["Servable"]):
         return self.signatures.get(name or DEFAULT_SIGNATURE)
 
     def _run(self, signature: Signature, inputs: Tensors) -> Tensors:
-        return self.engine.run(signature, inputs)
+        started = time.perf_counter()
+        try:
+            return self.engine.run(signature, inputs)
+        finally:
+            self._metrics.runtime(self.name, self.engine.name, time.perf_counter() - started)
 
     async def predict(self, signature: Signature, inputs: Tensors) -> Tensors:
         """All outputs for one request.
@@ -61,6 +70,9 @@ class Servable(AbstractContextManager["Servable"]):
             ServingError: the inputs do not fit the signature, or the model cannot answer them.
         """
         signature.check(inputs)
+        rows = rows_of(inputs)
+        if rows and signature.batchable and rows <= self.engine.inline_rows:
+            return self._run(signature, inputs)
         return await self._batchers[signature.name].submit(inputs)
 
     def close(self) -> None:

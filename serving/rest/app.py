@@ -8,10 +8,11 @@ from typing import Any, Final
 import orjson
 
 from serving.errors import Code, ServingError
-from serving.models.manager import Manager
-from serving.rest import decode, encode, paths
+from serving.inference import Call, Inference
+from serving.rest import decode, encode, examples, paths
 from serving.rest.parse import parse_object
 from serving.rest.views import metadata_json, status_json
+from serving.signatures import DEFAULT_SIGNATURE
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -19,6 +20,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 JSON: Final = b"application/json"
+_PROMETHEUS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _TEXT: Final = b"text/plain; charset=utf-8"
 
 
@@ -43,9 +45,11 @@ class RestLimits:
 class RestApp:
     """See https://www.tensorflow.org/tfx/serving/api_rest for what it answers."""
 
-    def __init__(self, manager: Manager, limits: RestLimits) -> None:
-        self._manager = manager
+    def __init__(self, inference: Inference, limits: RestLimits, metrics_path: str) -> None:
+        self._inference = inference
+        self._manager = inference.manager
         self._limits = limits
+        self._metrics_path = metrics_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -76,6 +80,8 @@ class RestApp:
         if method in ("GET", "HEAD"):
             if path == "/healthz":
                 return Answer(200, b"ok\n", _TEXT)
+            if path == self._metrics_path:
+                return Answer(200, self._inference.metrics.exposition(), _PROMETHEUS)
             if path == "/readyz":
                 return Answer(200, b"ok\n", _TEXT) if self._manager.ready else Answer(503, b"not ready\n", _TEXT)
         raise ServingError(Code.NOT_FOUND, f"No handler for: {method} {path}")
@@ -110,18 +116,27 @@ class RestApp:
             ) from None
 
     async def _call(self, target: paths.Target, body: bytes) -> bytes:
-        document = parse_object(body)
-        with self._manager.find(target.model, target.version, target.label) as servable:
-            name = decode.signature_name(document)
-            signature = servable.signature(name)
-            if signature is None:
-                raise ServingError(
-                    Code.INVALID_ARGUMENT,
-                    f'Serving signature name: "{name or "serving_default"}" not found in signature def',
-                )
-            inputs, as_rows = decode.decode(document, signature.inputs)
-            outputs = await servable.predict(signature, inputs)
-        return encode.rows(outputs) if as_rows else encode.columns(outputs)
+        call = Call(target.verb.capitalize(), "REST", target.model)
+        with self._inference.counted(call):
+            document = parse_object(body)
+            with self._manager.find(target.model, target.version, target.label) as servable:
+                name = decode.signature_name(document)
+                if target.verb == "classify":
+                    found = await self._inference.classify(servable, name, examples.decode(document), call)
+                    return examples.classifications(found)
+                if target.verb == "regress":
+                    return examples.regressions(
+                        await self._inference.regress(servable, name, examples.decode(document), call)
+                    )
+                signature = servable.signature(name)
+                if signature is None:
+                    raise ServingError(
+                        Code.INVALID_ARGUMENT,
+                        f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def',
+                    )
+                inputs, as_rows = decode.decode(document, signature.inputs)
+                outputs = await self._inference.predict(servable, signature, inputs, call)
+                return encode.rows(outputs) if as_rows else encode.columns(outputs)
 
     def _look(self, target: paths.Target) -> bytes:
         if target.verb == "metadata":

@@ -143,10 +143,11 @@ def _columns(value: Any, specs: Mapping[str, TensorSpec]) -> Inputs:
 
 def _is_object(value: Any) -> bool:
     """Whether a value is an object, other than one that stands for bytes."""
-    return isinstance(value, dict) and not _is_bytes(value)
+    return isinstance(value, dict) and not is_bytes(value)
 
 
-def _is_bytes(value: Mapping[str, Any]) -> bool:
+def is_bytes(value: Mapping[str, Any]) -> bool:
+    """Whether an object stands for bytes."""
     return len(value) == 1 and isinstance(value.get("b64"), str)
 
 
@@ -202,7 +203,7 @@ def _leaf(value: Any, dtype: str, rank: int) -> Any:
     if type(value) is list:
         raise InvalidArgument(f"Encountered list at unexpected level: {rank} expected < {rank}")
     if type(value) is dict and dtype == "string":
-        if not _is_bytes(value):
+        if not is_bytes(value):
             raise InvalidArgument(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
         return from_base64(value["b64"])
     if type(value) not in _PLAIN[dtype]:

@@ -1,6 +1,5 @@
 """What the interface tells of models, as JSON of TensorFlow Serving's messages."""
 
-import json
 from collections.abc import Iterable
 
 import orjson
@@ -28,7 +27,7 @@ def status_json(versions: Iterable[Version]) -> bytes:
 
 
 def metadata_json(servable: Servable) -> bytes:
-    """`GetModelMetadataResponse` with the only field there is, `signature_def`."""
+    """`GetModelMetadataResponse` with the only field there is, `signature_def`: defaults are written."""
     graph = meta_graph_pb2.MetaGraphDef.FromString(servable.metadata)
     signatures = {
         name: MessageToDict(proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
@@ -43,4 +42,4 @@ def metadata_json(servable: Servable) -> bytes:
             }
         },
     }
-    return json.dumps(document, indent=1).encode()
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2)

@@ -18,8 +18,9 @@ from serving.server import serve
 class Client:
     """Speaks HTTP to one server."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, port: int, rpc_port: int) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self.rpc_address = f"127.0.0.1:{rpc_port}"
 
     def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Status and body of the answer."""
@@ -52,13 +53,14 @@ def free_port() -> int:
 @contextmanager
 def running(*flags: str, ready: bool = True) -> Iterator[Client]:
     """A server with these flags, until the block ends; `ready`: wait until it has loaded what it is to serve."""
-    port = free_port()
-    settings = parse(["--host=127.0.0.1", f"--rest_api_port={port}", *flags])
+    port, rpc_port = free_port(), free_port()
+    ports = [f"--rest_api_port={port}", f"--port={rpc_port}"]
+    settings = parse(["--host=127.0.0.1", *ports, "--file_system_poll_wait_seconds=0.1", "--engine=tf", *flags])
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(settings, stop),))
     thread.start()
-    client = Client(f"127.0.0.1:{port}")
+    client = Client(port, rpc_port)
     try:
         wait_until(lambda: _answers(client, "/readyz" if ready else "/healthz"))
         yield client

@@ -56,3 +56,33 @@ def echo(folder: Path) -> None:
     add("pair", {"a": tf.TensorSpec([None], tf.float32, "a"), "b": tf.TensorSpec([None, 2], tf.float32, "b")})
     add("uneven", {"a": tf.TensorSpec([None], tf.float32, "a"), "b": tf.TensorSpec([None], tf.float32, "b")})
     tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def examples_model(folder: Path) -> None:
+    """Signatures `classify` and `regress` over tf.Examples with the features x and y, whose sum counts."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        serialized = tf.compat.v1.placeholder(tf.string, [None], "examples")
+        feature = tf.io.FixedLenFeature([], tf.float32, 0.0)
+        parsed = tf.io.parse_example(serialized, {"x": feature, "y": feature})
+        total = parsed["x"] + parsed["y"]
+        scores = tf.stack([-total, total], 1)
+        classes = tf.tile(tf.constant([["low", "high"]]), [tf.shape(total)[0], 1])
+        build = tf.compat.v1.saved_model.build_tensor_info
+
+        def signature(method: str, **outputs: tf.Tensor) -> Any:
+            return tf.compat.v1.saved_model.build_signature_def(
+                {"inputs": build(serialized)},
+                {name: build(value) for name, value in outputs.items()},
+                f"tensorflow/serving/{method}",
+            )
+
+        builder = tf.compat.v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(
+            session,
+            ["serve"],
+            {
+                "classify": signature("classify", classes=classes, scores=scores),
+                "regress": signature("regress", outputs=total),
+            },
+        )
+        builder.save()

@@ -1,0 +1,66 @@
+"""Conversion of a SavedModel for a compiled engine, in a process of its own: converters are large, and some end it.
+
+python -m serving.engines.convert {onnx|tflite} FOLDER INTO SIGNATURE...
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from serving.errors import Code, ServingError
+
+_SECONDS: Final = 300
+
+
+def convert(kind: str, folder: Path, into: Path, signatures: Iterable[str]) -> dict[str, Path]:
+    """The converted file of each signature, written in `into`.
+
+    Raises:
+        ServingError: one of them cannot be converted.
+    """
+    names = list(signatures)
+    command = [sys.executable, "-m", "serving.engines.convert", kind, str(folder), str(into), *names]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False, errors="replace")
+    except subprocess.TimeoutExpired as error:
+        raise ServingError(Code.DEADLINE_EXCEEDED, f"the conversion took more than {_SECONDS} s") from error
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise ServingError(
+            Code.UNIMPLEMENTED, said[-1][:300] if said else f"the conversion ended with {done.returncode}"
+        )
+    return {name: into / f"{place}.{kind}" for place, name in enumerate(names)}
+
+
+def _to_tflite(folder: str, signature: str, path: Path) -> None:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
+    path.write_bytes(converter.convert())
+
+
+def _to_onnx(folder: str, signature: str, path: Path) -> None:
+    from tf2onnx import convert as tf2onnx
+
+    sys.argv = ["tf2onnx", "--saved-model", folder, "--output", str(path), "--signature_def", signature]
+    tf2onnx.main()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Convert each signature; the last line of standard error says what was not possible."""
+    kind, folder, into, *signatures = argv
+    write = {"onnx": _to_onnx, "tflite": _to_tflite}[kind]
+    for place, signature in enumerate(signatures):
+        try:
+            write(folder, signature, Path(into, f"{place}.{kind}"))
+        except Exception as error:  # noqa: BLE001
+            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            sys.stderr.write(f"\n{signature}: {first}\n")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

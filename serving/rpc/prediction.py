@@ -1,0 +1,169 @@
+"""PredictionService."""
+
+from typing import Any, Final, NoReturn
+
+import grpc
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    inference_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
+
+from serving.errors import Code, InvalidArgument, ServingError
+from serving.inference import Call, Inference
+from serving.models.servable import Servable
+from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS
+from serving.tensor_protos import fill, to_array
+
+STATUS: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+async def abort(context: Any, error: ServingError) -> NoReturn:
+    """End the call with an error."""
+    await context.abort(STATUS[error.code.value], error.message)
+    raise AssertionError
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+    """Predict, Classify, Regress, MultiInference, GetModelMetadata."""
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+
+    async def Predict(self, request: predict_pb2.PredictRequest, context: Any) -> predict_pb2.PredictResponse:
+        """See predict.proto."""
+        spec = request.model_spec
+        call = Call("Predict", "GRPC", spec.name)
+        try:
+            with self._inference.counted(call), self._find(spec) as servable:
+                name = spec.signature_name or DEFAULT_SIGNATURE
+                signature = servable.signature(name)
+                if signature is None:
+                    raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+                _check_filter(request.output_filter, signature.outputs)
+                inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
+                outputs = await self._inference.predict(servable, signature, inputs, call)
+                response = predict_pb2.PredictResponse()
+                _describe(response.model_spec, servable, name)
+                for key in request.output_filter or outputs:
+                    fill(response.outputs[key], outputs[key])
+                return response
+        except ServingError as error:
+            await abort(context, error)
+
+    async def Classify(
+        self, request: classification_pb2.ClassificationRequest, context: Any
+    ) -> classification_pb2.ClassificationResponse:
+        """See classification.proto."""
+        spec = request.model_spec
+        call = Call("Classify", "GRPC", spec.name)
+        try:
+            with self._inference.counted(call), self._find(spec) as servable:
+                result = await self._inference.classify(servable, spec.signature_name, request.input, call)
+                response = classification_pb2.ClassificationResponse(result=result)
+                _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
+                return response
+        except ServingError as error:
+            await abort(context, error)
+
+    async def Regress(
+        self, request: regression_pb2.RegressionRequest, context: Any
+    ) -> regression_pb2.RegressionResponse:
+        """See regression.proto."""
+        spec = request.model_spec
+        call = Call("Regress", "GRPC", spec.name)
+        try:
+            with self._inference.counted(call), self._find(spec) as servable:
+                result = await self._inference.regress(servable, spec.signature_name, request.input, call)
+                response = regression_pb2.RegressionResponse(result=result)
+                _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
+                return response
+        except ServingError as error:
+            await abort(context, error)
+
+    async def MultiInference(
+        self, request: inference_pb2.MultiInferenceRequest, context: Any
+    ) -> inference_pb2.MultiInferenceResponse:
+        """See inference.proto."""
+        names = {task.model_spec.name for task in request.tasks}
+        call = Call("MultiInference", "GRPC", min(names, default=""))
+        response = inference_pb2.MultiInferenceResponse()
+        try:
+            with self._inference.counted(call):
+                if len(names) != 1:
+                    raise InvalidArgument("Inference request must have tasks, all of one model")
+                for task in request.tasks:
+                    await self._task(task, request.input, response.results.add(), call)
+                return response
+        except ServingError as error:
+            await abort(context, error)
+
+    async def _task(
+        self, task: inference_pb2.InferenceTask, examples: Any, result: inference_pb2.InferenceResult, call: Call
+    ) -> None:
+        name = task.model_spec.signature_name
+        with self._find(task.model_spec) as servable:
+            if task.method_name == CLASSIFY:
+                found = await self._inference.classify(servable, name, examples, call)
+                result.classification_result.CopyFrom(found)
+            elif task.method_name == REGRESS:
+                result.regression_result.CopyFrom(await self._inference.regress(servable, name, examples, call))
+            else:
+                raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
+            _describe(result.model_spec, servable, name or DEFAULT_SIGNATURE)
+
+    async def GetModelMetadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: Any
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """See get_model_metadata.proto."""
+        try:
+            if not request.HasField("model_spec"):
+                raise InvalidArgument("Missing ModelSpec")
+            if not request.metadata_field:
+                raise InvalidArgument("GetModelMetadataRequest must specify at least one metadata_field")
+            for field in request.metadata_field:
+                if field != "signature_def":
+                    raise InvalidArgument(f"Metadata field {field} is not supported")
+            with self._find(request.model_spec) as servable:
+                return metadata(servable)
+        except ServingError as error:
+            await abort(context, error)
+
+    def _find(self, spec: Any) -> Servable:
+        version = spec.version.value if spec.HasField("version") else None
+        return self._inference.manager.find(spec.name, version, spec.version_label or None)
+
+
+def metadata(servable: Servable) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    """The signatures of a model, in the message that both interfaces answer with."""
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    response.model_spec.name = servable.name
+    response.model_spec.version.value = servable.version
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    for name, proto in meta_graph_pb2.MetaGraphDef.FromString(servable.metadata).signature_def.items():
+        signatures.signature_def[name].CopyFrom(proto)
+    response.metadata["signature_def"].Pack(signatures)
+    return response
+
+
+def _describe(spec: Any, servable: Servable, signature: str) -> None:
+    spec.name = servable.name
+    spec.version.value = servable.version
+    spec.signature_name = signature
+
+
+def _check_filter(wanted: Any, outputs: Any) -> None:
+    seen: set[str] = set()
+    for name in wanted:
+        if name not in outputs:
+            raise InvalidArgument(
+                f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
+                f"{{{','.join(sorted(outputs))}}}."
+            )
+        if name in seen:
+            raise InvalidArgument(f"duplicate output tensor alias: {name}")
+        seen.add(name)

@@ -1,0 +1,75 @@
+"""TensorProto to arrays and back, with nothing copied that need not be."""
+
+from typing import Any, Final
+
+import numpy as np
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
+from serving.errors import Code, InvalidArgument, ServingError
+from serving.signatures import NUMPY, Array
+
+_FIELDS: Final = {
+    types_pb2.DT_FLOAT: "float_val",
+    types_pb2.DT_DOUBLE: "double_val",
+    types_pb2.DT_INT8: "int_val",
+    types_pb2.DT_INT16: "int_val",
+    types_pb2.DT_INT32: "int_val",
+    types_pb2.DT_UINT8: "int_val",
+    types_pb2.DT_UINT16: "int_val",
+    types_pb2.DT_INT64: "int64_val",
+    types_pb2.DT_UINT32: "uint32_val",
+    types_pb2.DT_UINT64: "uint64_val",
+    types_pb2.DT_BOOL: "bool_val",
+    types_pb2.DT_STRING: "string_val",
+}
+_TYPES: Final[dict[int, Any]] = {
+    number: np.dtype(NUMPY[types_pb2.DataType.Name(number).removeprefix("DT_").lower()]) for number in _FIELDS
+}
+_NUMBERS: Final = {dtype: number for number, dtype in _TYPES.items()}
+_MOST_REPEATED: Final = 2**24
+"""How many elements a value may stand for that is written once: more is no request but an attack."""
+
+
+def to_array(name: str, proto: tensor_pb2.TensorProto) -> Array:
+    """The array that a tensor of a request holds.
+
+    Raises:
+        ServingError: its type cannot be held, or its values do not fill its shape.
+    """
+    dtype = _TYPES.get(proto.dtype)
+    if dtype is None:
+        kind = types_pb2.DataType.Name(proto.dtype) if proto.dtype in types_pb2.DataType.values() else proto.dtype
+        raise ServingError(Code.UNIMPLEMENTED, f"tensor `{name}` has type {kind}, which this server does not take")
+    shape = tuple(int(dim.size) for dim in proto.tensor_shape.dim)
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape) or len(shape) > 32:
+        raise InvalidArgument(f"Tensor proto parsing error: `{name}` has no shape that a value can have")
+    count = 1
+    for size in shape:
+        count *= size
+    if proto.tensor_content:
+        if dtype.hasobject or len(proto.tensor_content) != count * dtype.itemsize:
+            raise InvalidArgument(f"Tensor proto parsing error: `{name}` has content that does not fill {list(shape)}")
+        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+    field = getattr(proto, _FIELDS[proto.dtype])
+    values = np.empty(len(field), object) if dtype.hasobject else None
+    if values is not None:
+        values[:] = field
+    else:
+        values = np.array(field).astype(dtype) if len(field) else np.empty(0, dtype)
+    if len(values) != count:
+        # TensorFlow's rule: the last value stands for all that are not written.
+        if not len(values) or len(values) > count or count > _MOST_REPEATED:
+            raise InvalidArgument(f"Tensor proto parsing error: `{name}` has {len(values)} values for {list(shape)}")
+        values = np.concatenate([values, np.repeat(values[-1:], count - len(values))])
+    return values.reshape(shape)
+
+
+def fill(proto: tensor_pb2.TensorProto, array: Array) -> None:
+    """Write an array into a tensor of a response, in the field of its type, where clients look for it."""
+    number = _NUMBERS.get(array.dtype)
+    if number is None:
+        raise ServingError(Code.UNIMPLEMENTED, f"the model answers with {array.dtype}, which this server cannot send")
+    proto.dtype = number
+    for size in array.shape:
+        proto.tensor_shape.dim.add().size = size
+    getattr(proto, _FIELDS[number]).extend(array.ravel().tolist())
