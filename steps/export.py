@@ -41,6 +41,7 @@ def run(_inputs: Inputs, work: Workspace) -> None:
         "model": trained.config.model,
         "smoke_test": smoke,
     }
+    (folder / "titles.json").write_text(json.dumps(trained.vocabulary.titles, ensure_ascii=False))
     (folder / "export.json").write_text(json.dumps(description, indent=2, ensure_ascii=False))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     work.record({"smoke_largest_difference": smoke["largest_difference"], "saved_model_bytes": size})

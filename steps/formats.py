@@ -41,7 +41,8 @@ a trained TensorFlow model and how it came to be
     SAVED_MODEL: """\
 a TensorFlow SavedModel that needs no custom Python
   saved_model.pb, variables/, assets/   loadable by tf.saved_model.load and TensorFlow Serving
-  export.json      signatures, rating scale, result of the smoke test""",
+  export.json      signatures, rating scale, result of the smoke test
+  titles.json      the titles that it knows""",
     REPORT: """\
 what a person reads
   report.html      one self-contained page

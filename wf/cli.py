@@ -35,6 +35,8 @@ COMMANDS: Final = {
     },
     "Serve": {
         "deployments": "keep services running, and change them without a lost request",
+        "predict": "ask a deployment how users would rate movies",
+        "recommend": "ask a deployment which movies a user would like best",
     },
     "Set up": {
         "secrets": "keep values that jobs get and nobody sees",

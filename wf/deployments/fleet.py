@@ -153,7 +153,7 @@ class Fleet:
             seen = [each for each in self.replicas() if each.name in names]
             for each in seen:
                 if each.restarts or each.phase == "exited":
-                    raise self._failed(each, f"ended with exit code {each.exit_code}", prepared)
+                    raise self._failed(each, _end(each), prepared)
             waiting = [each for each in seen if not (each.is_well and counts.get(each.name, Counts(False)).is_ready)]
             if not waiting:
                 return
@@ -174,7 +174,7 @@ class Fleet:
                 if each.name not in names:
                     continue
                 if each.restarts or each.phase != "running":
-                    raise self._failed(each, f"ended with exit code {each.exit_code}", prepared)
+                    raise self._failed(each, _end(each), prepared)
                 if not counts.get(each.name, Counts(False)).is_ready:
                     raise self._failed(each, "is not ready any more", prepared)
             requests = sum(counts[name].requests for name in names)
@@ -241,6 +241,11 @@ class Fleet:
 
 
 _FEW_ERRORS = 3
+
+
+def _end(replica: Seen) -> str:
+    """How it ended; the engine forgets that when it starts it again."""
+    return "ended and was started again" if replica.phase == "running" else f"ended with exit code {replica.exit_code}"
 
 
 def revision_of(replica: Seen) -> int:

@@ -19,7 +19,7 @@ from wf.aliases import find_image
 from wf.backends.services import Services
 from wf.deployments import proxy
 from wf.deployments.checks import check_name, check_spec
-from wf.deployments.describe import describe, is_under_way, previous_revision, revision, revisions
+from wf.deployments.describe import describe, is_under_way, previous_revision, revision, revisions, serving_revision
 from wf.deployments.fleet import Fleet, Prepared
 from wf.deployments.rollout import Conditions, reconcile, replace
 from wf.deployments.spec import Deployment, DeploymentSpec, Revision, Strategy
@@ -173,6 +173,11 @@ class Deployments:
             masker = Masker(known.values())
             fleet = self._fleet(store, services, record)
             return {each.name: tuple(fleet.logs(each, tail, masker)) for each in fleet.replicas()}
+
+    def model_folders(self, ref: str) -> tuple[Path, ...]:
+        """The folders of the models that serve, in the order of the spec."""
+        with self._opened() as (store, _):
+            return tuple(map(store.artifacts.path, serving_revision(_known(store, ref)).models))
 
     # Carrying out
 

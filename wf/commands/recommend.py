@@ -1,0 +1,29 @@
+"""Ask a deployment which movies a user would like best: all that its model knows, ranked."""
+
+import argparse
+
+from wf.commands.data import answer
+from wf.commands.deployments import open_deployments
+from wf.report.text import columns
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A deployment, a user, and how many movies."""
+    parser.add_argument("deployment", metavar="DEPLOYMENT", help="the name or id of a deployment")
+    parser.add_argument("--user", required=True, metavar="ID")
+    parser.add_argument("-k", type=int, default=10, metavar="N", help="so many (10)")
+    parser.add_argument("--model", default="", metavar="NAME", help="the name that the model is served by")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Ask, and print the best ones."""
+    from wf.deployments.prediction import Client, recommend, titles_of
+
+    deployments = open_deployments()
+    titles = titles_of(deployments.model_folders(arguments.deployment))
+    client = Client.connect(deployments.get(arguments.deployment), arguments.model)
+    ranked = recommend(client, arguments.user, titles, arguments.k)
+    records = [{"movie": title, "rating": rating} for title, rating in ranked]
+    table = [("movie", "rating"), *((title, f"{rating:.3f}") for title, rating in ranked)]
+    return answer((records, "\n".join(columns(table))), as_json=arguments.json)

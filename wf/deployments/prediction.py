@@ -1,0 +1,122 @@
+"""Ask a deployment for ratings, as any client of TensorFlow Serving's REST API would."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from wf.deployments.mounts import serving_folder
+from wf.deployments.rows import Row, meaning
+from wf.deployments.spec import Deployment, DeploymentSpec
+from wf.errors import EnvironmentProblem
+
+BATCH: Final = 1000
+"""Rows of one request."""
+TITLES: Final = "titles.json"
+"""A file in an exported model: the titles that it knows."""
+
+_SECONDS = 60
+_SIGNATURE = "serving_default"
+_WHOLE = ("DT_INT64", "DT_INT32")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One served model."""
+
+    address: str
+    """`HOST:PORT`"""
+    model: str
+    inputs: Mapping[str, tuple[str, bool]]
+    """Input of its signature -> `user`, `movie` or `timestamp`, and whether it is a whole number."""
+
+    @classmethod
+    def connect(cls, deployment: Deployment, model: str = "") -> "Client":
+        """Ask the deployment what its model takes.
+
+        Raises:
+            EnvironmentProblem: it does not answer, or takes something that a rating does not have.
+        """
+        name = model or model_name(deployment.spec)
+        told = _ask(f"http://{deployment.endpoint}/v1/models/{name}/metadata", None)
+        try:
+            signature = told["metadata"]["signature_def"]["signature_def"][_SIGNATURE]["inputs"]
+        except KeyError:
+            raise EnvironmentProblem(f"model `{name}` has no signature `{_SIGNATURE}`") from None
+        inputs = {}
+        for each, description in signature.items():
+            kind = meaning(each)
+            if kind is None:
+                raise EnvironmentProblem(f"model `{name}` wants `{each}`, which is neither user, movie nor timestamp")
+            inputs[each] = kind, description.get("dtype") in _WHOLE
+        return cls(deployment.endpoint, name, inputs)
+
+    def predict(self, rows: Sequence[Row]) -> list[float]:
+        """A rating for each row, in their order."""
+        ratings: list[float] = []
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            columns = {name: [_value(row, *wanted) for row in batch] for name, wanted in self.inputs.items()}
+            body = json.dumps({"signature_name": _SIGNATURE, "inputs": columns}).encode()
+            told = _ask(f"http://{self.address}/v1/models/{self.model}:predict", body)["outputs"]
+            ratings += _numbers(next(iter(told.values())) if isinstance(told, dict) else told)
+        return ratings
+
+
+def model_name(spec: DeploymentSpec) -> str:
+    """The name under which a deployment serves its model."""
+    flag = "--model_name="
+    named = [word.removeprefix(flag) for word in spec.command if word.startswith(flag)]
+    if named:
+        return named[-1]
+    folder = serving_folder(spec.env, spec.command)
+    return spec.env.get("MODEL_NAME") or (folder.name if folder else "model")
+
+
+def titles_of(folders: Sequence[Path]) -> list[str]:
+    """The titles that the models in these folders know.
+
+    Raises:
+        EnvironmentProblem: none of them says.
+    """
+    for folder in folders:
+        for path in (folder / TITLES, *folder.glob(f"*/{TITLES}"), *folder.glob(f"*/*/{TITLES}")):
+            if path.is_file():
+                return list(json.loads(path.read_text(encoding="utf-8")))
+    hint = "`./steps/export` writes it; export and deploy the model anew."
+    raise EnvironmentProblem(f"the model does not say which titles it knows: it has no {TITLES}", hint=hint)
+
+
+def recommend(client: Client, user: str, titles: Sequence[str], count: int) -> list[tuple[str, float]]:
+    """The titles with the highest ratings for a user, best first; equal ones in the order of their names."""
+    ratings = client.predict([Row(user, title) for title in titles])
+    ranked = sorted(zip(titles, ratings, strict=True), key=lambda pair: (-pair[1], pair[0]))
+    return ranked[:count]
+
+
+def _value(row: Row, kind: str, whole: bool) -> str | int:
+    if kind == "timestamp":
+        return int(time.time()) if row.timestamp is None else row.timestamp
+    text = row.user if kind == "user" else row.movie
+    return int(text) if whole and text.lstrip("-").isdecimal() else text
+
+
+def _numbers(values: Any) -> Iterator[float]:
+    """Ratings, which some models give one by one in lists."""
+    for value in values:
+        yield float(value[0] if isinstance(value, list) else value)
+
+
+def _ask(url: str, body: bytes | None) -> Any:
+    try:
+        with urllib.request.urlopen(url, body, timeout=_SECONDS) as answer:  # noqa: S310 - always http
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        said = error.read().decode("utf-8", "replace").strip()
+        raise EnvironmentProblem(f"{url} answers {error.code}: {said[:500]}") from error
+    except (OSError, ValueError) as error:
+        raise EnvironmentProblem(f"{url} does not answer: {error}", hint="`wf deployments get` says more.") from error
