@@ -7,5 +7,8 @@ STEPS = {
     "train": "steps.train",
     "evaluate": "steps.evaluate",
     "export": "steps.export",
+    "verify": "steps.verify",
+    "gate": "steps.gate",
+    "deploy": "steps.deploy",
 }
-"""Every step by name, in the order in which a training run meets them."""
+"""Every step by name, in the order in which runs meet them."""

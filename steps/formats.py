@@ -13,6 +13,10 @@ TRAINED_MODEL: Final = "trained-model"
 SAVED_MODEL: Final = "saved-model"
 REPORT: Final = "report"
 TRACKING: Final = "tracking"
+MODEL_CHECK: Final = "model-check"
+DECISION: Final = "decision"
+MODEL_ID: Final = "model-id"
+DEPLOYMENT: Final = "deployment"
 
 FORMATS: Final = {
     RAW_RATINGS: """\
@@ -50,4 +54,15 @@ what a person reads
     TRACKING: """\
 experiment records
   *.zip            Comet offline archives, for `comet upload`""",
+    MODEL_CHECK: """\
+what an exported model was found to be
+  check.json       megabytes, signatures, largest_difference of its sample answers""",
+    DECISION: """\
+whether a model may be deployed
+  decision.json    deployment, passes, why, rows; compared_with and the difference of RMSE where something serves""",
+    MODEL_ID: """\
+no folder but a file, which `create-model@v1` writes: the id of a model""",
+    DEPLOYMENT: """\
+what serves now
+  deployment.json  name, id, revision, state, endpoint, grpc_endpoint, url, model""",
 }

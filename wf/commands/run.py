@@ -34,6 +34,8 @@ def execute(arguments: argparse.Namespace) -> int:
     reuse = chosen_reuse(arguments, plan)
 
     from wf.backends.choose import choose
+    from wf.deployments.handlers import deployment_handler
+    from wf.deployments.service import Deployments
     from wf.report import open_report
     from wf.runner import run_plan
     from wf.secrets import load_secrets
@@ -44,16 +46,19 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = plan.without_fail_fast() if arguments.keep_going else plan
     backend, reason = choose(arguments.backend, plan.root, settings)
     store = open_store(plan.root)
+    secrets = load_secrets(store.layout.folder, environ=os.environ, env_file=arguments.secrets)
+    deployments = Deployments(plan.root, settings, secrets)
     with open_report(arguments.output, store, sys.stdout) as emit:
         result = run_plan(
             plan,
             backend=backend,
             store=store,
-            secrets=load_secrets(store.layout.folder, environ=os.environ, env_file=arguments.secrets),
+            secrets=secrets,
             emit=emit,
             jobs=arguments.jobs,
             reuse=reuse,
             backend_reason=reason,
+            handlers=[deployment_handler(deployments, lambda request: f"run, job {request.job}")],
         )
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """What a run came to, on one screen, with the next command to type."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ def summarise(
         _job_lines(jobs, style),
         _outputs(jobs, root),
         _metrics(jobs),
+        _deployed(jobs),
         *(_failure(run, job, ends(job.log), style) for job in jobs if job.state == "failed"),
         [f"next: wf show {run.id}", *(f"      open {below(page, root)}" for page in _pages(jobs))],
     ]
@@ -86,6 +88,14 @@ def _pages(jobs: Sequence[JobRecord]) -> list[Path]:
 def _metrics(jobs: Sequence[JobRecord]) -> list[str]:
     rows = [(f"{job.name}.{name}", number(value)) for job in jobs for name, value in job.metrics.items()]
     return ["metrics", *columns(rows, "  ")] if rows else []
+
+
+def _deployed(jobs: Sequence[JobRecord]) -> list[str]:
+    """Where what the run has deployed answers."""
+    folders = [output.link for job in jobs for output in job.outputs if output.format == "deployment"]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in (each / "deployment.json" for each in folders)]
+    rows = [(each["name"], f"revision {each['revision']}", each["url"]) for each in found]
+    return ["deployed", *columns(rows, "  ")] if rows else []
 
 
 def _failure(run: RunRecord, job: JobRecord, lines: list[str], style: Style) -> list[str]:
