@@ -31,6 +31,7 @@ COMMANDS: Final = {
     },
     "Data": {
         "datasets": "list, import, export and tag versioned data",
+        "artifacts": "list, show and export what jobs left",
         "models": "list and export what workflows registered",
     },
     "Serve": {

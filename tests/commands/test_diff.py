@@ -14,18 +14,21 @@ from wf.cli import main
 Capture = pytest.CaptureFixture[str]
 
 
-def _records(metrics: Mapping[str, float], text: str) -> Script:
-    """A job's work: it leaves a text and figures."""
+def recording(metrics: Mapping[str, float], text: str = "") -> Script:
+    """A job's work: it records figures, and leaves a text at its output `data` if there is one."""
 
     def work(launch: Launch) -> None:
-        (launch.outputs / "data" / "text").write_text(text)
+        if text:
+            (launch.outputs / "data" / "text").write_text(text)
         (launch.outputs / ".wf").mkdir()
         (launch.outputs / ".wf" / "metrics.json").write_text(json.dumps(dict(metrics)))
 
     return work
 
 
-MAKE = job(outputs={"data": "volume"}, env={"RATE": "0.1"}, reuse=True, does=_records({"rmse": 1.25, "rows": 7}, "one"))
+MAKE = job(
+    outputs={"data": "volume"}, env={"RATE": "0.1"}, reuse=True, does=recording({"rmse": 1.25, "rows": 7}, "one")
+)
 USE = job(outputs={"sum": "volume"}, leaves={"sum": "3"}, inputs={"data": "make.outputs.data"}, reuse=True)
 
 
@@ -35,7 +38,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     project = Project(tmp_path)
     project.run("make -> use -> old, same", make=MAKE, use=USE)
-    better = replace(MAKE, env={"RATE": "0.05"}, does=_records({"rmse": 1.0, "rows": 7, "new": 1}, "longer"))
+    better = replace(MAKE, env={"RATE": "0.05"}, does=recording({"rmse": 1.0, "rows": 7, "new": 1}, "longer"))
     project.run("make -> use -> new, same", make=better, use=replace(USE, exit=1))
     return project
 

@@ -63,6 +63,7 @@ def test_a_model_from_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     planned = capsys.readouterr().out
     assert planned[planned.index("2. ") :] == (
         "2. Upload  (create-model@v1)\n"
+        "   runs    it registers a model, which is a new one each time\n"
         "   needs   Train\n"
         "   with    name: rankings\n"
         "           type: TensorFlow\n"

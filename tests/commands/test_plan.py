@@ -108,62 +108,36 @@ def test_parameters_at_their_defaults_are_counted(tmp_path: Path, capsys: pytest
     ]
 
 
-@pytest.fixture(name="words")
-def _words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with two steps, without Docker."""
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
-    monkeypatch.chdir(Small(tmp_path).folder)
-    return tmp_path
-
-
-def _expected(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+def _expected(small: Small, *words: str) -> list[str]:
     """What `wf plan` expects of the jobs."""
-    capsys.readouterr()
-    assert main(["plan", "say.yaml", *words]) == 0
-    out = capsys.readouterr().out
-    return [out.splitlines()[0], *re.findall(r"^   ((?:runs|cached)  .*)", out, flags=re.MULTILINE)]
+    planned = small.wf("plan", "say.yaml", *words)
+    assert (planned.code, planned.err) == (0, "")
+    return [planned.out.splitlines()[0], *re.findall(r"^   ((?:runs|cached)  .*)", planned.out, flags=re.MULTILINE)]
 
 
-def test_a_plan_says_what_is_done_already_and_why_the_rest_is_not(
-    words: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Through the jobs: what depends on one that runs cannot be known before."""
-    assert main(["run", "say.yaml"]) == 0
+def test_a_plan_says_what_is_done_already_and_why_the_rest_is_not(tmp_path: Path) -> None:
+    """Through the jobs: what depends on one that runs cannot be known before. Nothing is recorded."""
+    small = Small(tmp_path)
+    small.wf("run", "say.yaml")
 
-    assert _expected(capsys) == ["say.yaml: 2 jobs, 2 of them cached", "cached  from run 1", "cached  from run 1"]
-    assert _expected(capsys, "--set", "word=hi") == [
+    assert _expected(small) == ["say.yaml: 2 jobs, 2 of them cached", "cached  from run 1", "cached  from run 1"]
+    assert _expected(small, "--set", "word=hi") == [
         "say.yaml: 2 jobs",
         'runs    with.word "hello" -> "hi"',
         "runs    depends on what `First` makes",
     ]
-    assert _expected(capsys, "--force", "Second")[1:] == ["cached  from run 1", "runs    forced"]
-    assert _expected(capsys, "--no-cache")[1:] == ["runs    nothing is reused"] * 2
-    (words / "steps" / "say.py").write_text((words / "steps" / "say.py").read_text() + "# later\n")
-    assert _expected(capsys)[1:] == [
+    assert _expected(small, "--force", "Second")[1:] == ["cached  from run 1", "runs    forced"]
+    (tmp_path / "steps" / "say.py").write_text((tmp_path / "steps" / "say.py").read_text() + "# later\n")
+    assert _expected(small)[1:] == [
         "runs    steps/say.py changed",
         "runs    steps/say.py changed; depends on what `First` makes",
     ]
+    assert [run["id"] for run in json.loads(small.wf("runs", "--json").out)] == [1]
 
 
-def test_a_plan_says_what_a_run_then_does(words: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And it has started nothing, and recorded nothing."""
-    main(["run", "say.yaml"])
-    main(["plan", "say.yaml", "--set", "word=hi", "--json"])
-    capsys.readouterr()
-    main(["runs", "--json"])
-    assert [run["id"] for run in json.loads(capsys.readouterr().out)] == [1]
-
-    main(["run", "say.yaml", "--set", "word=hi"])
-
-    capsys.readouterr()
-    assert main(["why", "latest", "first", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [
-        {"name": "First", "decision": "ran", "reason": 'with.word "hello" -> "hi", compared with run 1'}
-    ]
-
-
-def test_a_plan_of_a_failed_job_says_so(words: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_of_a_failed_job_says_so(tmp_path: Path) -> None:
     """With the number of the run."""
-    assert main(["run", "say.yaml", "--set", "word=no"]) == 1
+    small = Small(tmp_path)
+    small.wf("run", "say.yaml", "--set", "word=no")
 
-    assert _expected(capsys, "--set", "word=no")[1:] == ["runs    it failed in run 1", "runs    it has not run before"]
+    assert _expected(small, "--set", "word=no")[1:] == ["runs    it failed in run 1", "runs    it has not run before"]

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from wf.commands.artifacts import lineage_rows
 from wf.commands.data import Answer, add_command, amount, answer, deletion, moment
 from wf.commands.shared import open_history, open_store
 from wf.errors import InvalidWorkflow, Problem
@@ -11,7 +12,7 @@ from wf.project import find_root
 from wf.report.text import columns, size
 from wf.store import Store
 from wf.store.layout import below
-from wf.store.records import Dataset
+from wf.store.records import Dataset, DatasetVersion
 from wf.store.transfer import copy_out
 
 _REF = "NAME or NAMESPACE/NAME (or its id, or an alias), with `:VERSION`, `:TAG` or `:latest`"
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A subcommand with its own arguments."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_command(commands, "list", "list the datasets of this project")
-    show = add_command(commands, "show", "show a dataset and its versions")
+    show = add_command(commands, "show", "show a dataset and its versions; with `:VERSION`, that one and its lineage")
     show.add_argument("name", metavar="NAME")
     create = add_command(commands, "create", "make a dataset without versions; importing and running do so as well")
     create.add_argument("name", metavar="NAME")
@@ -69,8 +70,26 @@ def _list(store: Store, _: argparse.Namespace) -> Answer:
 
 
 def _show(store: Store, arguments: argparse.Namespace) -> Answer:
+    if ":" in arguments.name:
+        return _show_version(store, store.datasets.find(arguments.name))
     dataset = store.datasets.get(arguments.name)
     return dataset.to_json(), "\n".join([*_headline(dataset), "", *_versions(dataset, store.layout.root)])
+
+
+def _show_version(store: Store, version: DatasetVersion) -> Answer:
+    its = store.lineage(version.digest)
+    rows = [
+        ("version", version.ref),
+        ("tags", ", ".join(version.tags)),
+        ("content", amount(version)),
+        ("created", moment(version.created) + (f" by run {version.run}, {version.job}" if version.run else "")),
+        ("message", version.message),
+        ("path", str(below(store.artifacts.path(version.digest), store.layout.root))),
+        *lineage_rows(its),
+    ]
+    return {**version.to_json(), "lineage": its.to_json()}, "\n".join(
+        f"{label:<11}{text}" for label, text in rows if text
+    )
 
 
 def _create(store: Store, arguments: argparse.Namespace) -> Answer:

@@ -2,16 +2,41 @@
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, get_args
 
-from wf.commands.shared import open_history, since
+from wf.commands.shared import open_history, parse_age, since
+from wf.errors import InvalidWorkflow, Problem
+from wf.events import RunState, now
 from wf.report.text import columns, duration
 from wf.store.records import RunRecord
+from wf.store.search import COMPARISONS, MetricCondition, RunFilter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How many, and in which form."""
+    """Which runs, in which order and form; or what to do with some."""
     parser.add_argument("-n", "--limit", type=int, default=20, help="how many runs (20; 0 for all)")
+    parser.add_argument("--workflow", default="", metavar="NAME", help="only runs of this file: its path or name")
+    parser.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        choices=get_args(RunState),
+        help="only runs that ended so; may be repeated",
+    )
+    parser.add_argument("--since", type=_moment, metavar="WHEN", help="only runs from then on: 2d, 12h, 2026-11-21")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        type=_condition,
+        metavar="CONDITION",
+        help="only runs with such a metric, which is shown: 'test_rmse<1.05', or only its name; may be repeated",
+    )
+    parser.add_argument("--sort", default="run", metavar="KEY", help="by run, workflow, state, took or a metric's name")
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
     parser.add_argument("--json", action="store_true", help="print JSON")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, about in (("pin", "keep runs, whatever `wf gc` is asked for"), ("unpin", "keep them no more")):
@@ -21,24 +46,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the list, or do what the subcommand says."""
-    store = open_history(Path.cwd())
+    history = open_history(Path.cwd()).history
     if arguments.command:
-        for run in [store.history.run(ref) for ref in arguments.runs]:
-            store.history.pin(run.id, pinned=arguments.command == "pin")
+        for run in [history.run(ref) for ref in arguments.runs]:
+            history.pin(run.id, pinned=arguments.command == "pin")
             print(f"run {run.id} is {'pinned' if arguments.command == 'pin' else 'not pinned'}")
         return 0
-    runs = store.history.runs(arguments.limit or -1)
+    wanted = RunFilter(arguments.workflow, frozenset(arguments.state), arguments.since, arguments.metric)
+    names = dict.fromkeys([condition.name for condition in arguments.metric])
+    if arguments.sort not in _KEYS:
+        names[arguments.sort] = None
+    metrics = {name: history.metric(name) for name in names}
+    runs = _sorted(history.runs(wanted), arguments.sort, metrics)
+    runs = (runs[::-1] if arguments.reverse else runs)[: arguments.limit or None]
     if arguments.json:
-        print(json.dumps([run.to_json() for run in runs], indent=2))
+        print(json.dumps([{**run.to_json(), "metrics": _metrics_of(run, metrics)} for run in runs], indent=2))
     elif runs:
-        print(_table(runs))
+        print(_table(runs, metrics))
+    elif wanted != RunFilter(metrics=[]):
+        print("no run is like that")
     else:
         print("this project has no runs yet: start one with `wf run FILE`")
     return 0
 
 
-def _table(runs: tuple[RunRecord, ...]) -> str:
-    rows = [("run", "workflow", "state", "started", "took", "")]
+_KEYS: Mapping[str, Callable[[RunRecord], Any]] = {
+    "run": lambda run: -run.id,
+    "workflow": lambda run: run.workflow,
+    "state": lambda run: run.state,
+    "took": since,
+}
+"""What a list can be sorted by, beside metrics."""
+
+
+def _sorted(runs: tuple[RunRecord, ...], key: str, metrics: dict[str, dict[int, float]]) -> list[RunRecord]:
+    if key in _KEYS:
+        return sorted(runs, key=_KEYS[key])
+    values = metrics[key]
+    if not values:
+        hint = f"beside metrics there are {', '.join(_KEYS)}"
+        raise InvalidWorkflow([Problem(f"no run has a metric `{key}` to sort by", hint=hint)])
+    return sorted((run for run in runs if run.id in values), key=lambda run: values[run.id])
+
+
+def _table(runs: list[RunRecord], metrics: dict[str, dict[int, float]]) -> str:
+    rows = [("run", "workflow", "state", "started", "took", *metrics, "")]
     rows += [
         (
             str(run.id),
@@ -46,8 +98,33 @@ def _table(runs: tuple[RunRecord, ...]) -> str:
             run.state,
             run.started[:19].replace("T", " "),
             duration(since(run)),
+            *(f"{values[run.id]:.6g}" if run.id in values else "" for values in metrics.values()),
             "pinned" if run.pinned else "",
         )
         for run in runs
     ]
     return "\n".join(columns(rows))
+
+
+def _metrics_of(run: RunRecord, metrics: dict[str, dict[int, float]]) -> dict[str, float]:
+    return {name: values[run.id] for name, values in metrics.items() if run.id in values}
+
+
+def _moment(text: str) -> datetime:
+    if age := parse_age(text):
+        return now() - age
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{text}` is no moment: write 2d, 12h or 2026-11-21") from None
+
+
+def _condition(text: str) -> MetricCondition:
+    for comparison in COMPARISONS:
+        name, found, value = text.partition(comparison)
+        if found and name.strip():
+            try:
+                return MetricCondition(name.strip(), comparison, float(value))
+            except ValueError:
+                raise argparse.ArgumentTypeError(f"`{value.strip()}` is no number: write 'rmse<1.05'") from None
+    return MetricCondition(text.strip())

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from wf.commands.shared import open_history, since
 from wf.report.text import duration, size
+from wf.store import Store
 from wf.store.layout import below
-from wf.store.records import JobRecord, RunRecord
+from wf.store.records import InputRecord, JobRecord, RunRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the run."""
-    history = open_history(Path.cwd()).history
+    store = open_history(Path.cwd())
+    history = store.history
     run = history.run(arguments.run)
     jobs = history.jobs(run.id)
     if arguments.json:
         print(json.dumps({**run.to_json(), "jobs": [job.to_json() for job in jobs]}, indent=2))
     else:
-        print("\n".join([*_run(run), *(line for job in jobs for line in _job(job))]))
+        print("\n".join([*_run(run), *(line for job in jobs for line in _job(store, run.id, job))]))
     return 0
 
 
@@ -42,18 +44,28 @@ def _run(run: RunRecord) -> list[str]:
     return [f"{label:<9}{text}" for label, text in rows if text]
 
 
-def _job(job: JobRecord) -> list[str]:
+def _job(store: Store, run: int, job: JobRecord) -> list[str]:
     took = f" after {duration(job.seconds)}" if job.seconds else ""
     took = f", cached from run {job.cached_from}" if job.cached_from is not None else took
     lines = ["", f"{job.name}: {job.state}{took}"]
     lines += [f"  error    {job.error}"] if job.error else []
     lines += [f"  attempt  {each.attempt} failed after {duration(each.seconds)}: {each.error}" for each in job.attempts]
     lines += [f"  image    {job.image}, for {job.image_stands_for}"] if job.image_stands_for else []
-    lines += [f"  read     {given.name} <- {given.source}" for given in job.inputs if given.source]
+    lines += [f"  read     {_read(store, run, given)}" for given in job.inputs if given.source]
     for left in job.outputs:
         named = f" = {left.dataset}" if left.dataset else ""
         files = "1 file" if left.files == 1 else f"{left.files} files"
         lines.append(f"  left     {left.name}{named}  {size(left.bytes)} in {files}  {below(left.link, Path.cwd())}")
+        elsewhere = dict.fromkeys((use.run, use.job) for use in store.lineage(left.digest).read_by if use.run != run)
+        if elsewhere:
+            lines.append(f"  read by  {'; '.join(f'run {other}, {reader}' for other, reader in elsewhere)}")
     lines += [f"  model    {job.model}"] if job.model else []
     lines += [f"  metric   {name} = {value:g}" for name, value in job.metrics.items()]
     return lines
+
+
+def _read(store: Store, run: int, given: InputRecord) -> str:
+    """An input, and of a dataset what made it."""
+    made_by = [use for use in store.lineage(given.digest).made_by if use.cached_from is None and use.run != run]
+    maker = f"  made by run {made_by[0].run}, {made_by[0].job}" if made_by and ".outputs." not in given.source else ""
+    return f"{given.name} <- {given.source}{maker}"

@@ -13,6 +13,7 @@ from wf.store.fsck import Report, check
 from wf.store.garbage import Collector
 from wf.store.history import History
 from wf.store.layout import Layout
+from wf.store.lineage import Lineage, ListedArtifact, find_digest, lineage, list_artifacts
 from wf.store.models import Models
 from wf.store.reuse import Earlier, LastExecution, find_earlier, last_execution
 
@@ -44,6 +45,18 @@ class Store:
                 hint="wf keeps its history and artifacts there: give it a folder that you may write to.",
             ) from error
         return cls(layout, connect(layout.database))
+
+    def lineage(self, digest: str) -> Lineage:
+        """What some content was made from, and what became of it."""
+        return lineage(self._connection, digest)
+
+    def find_digest(self, ref: str) -> str:
+        """The content that `RUN/JOB/OUTPUT` or the beginning of a digest names; see `wf.store.lineage`."""
+        return find_digest(self._connection, ref)
+
+    def artifacts_of(self, run: int | None = None) -> tuple[ListedArtifact, ...]:
+        """The artifacts that the history names, or those that a run left: the biggest first."""
+        return list_artifacts(self._connection, run)
 
     def earlier(self, key: CacheKey) -> Earlier | None:
         """An execution with the same key that can stand for a new one."""

@@ -209,6 +209,9 @@ _MIGRATIONS = (
         FOREIGN KEY (run, job) REFERENCES jobs (run, name) ON DELETE CASCADE
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX inputs_by_digest ON inputs (digest);
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

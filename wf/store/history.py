@@ -19,6 +19,7 @@ from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_commit
 from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
 from wf.store.removal import remove_runs
+from wf.store.search import RunFilter, find_runs, metric_of_runs
 
 KILLED = "wf was killed"
 
@@ -193,10 +194,13 @@ class History:
 
     # Reading
 
-    def runs(self, limit: int = -1) -> tuple[RunRecord, ...]:
-        """The runs, newest first."""
-        rows = self._connection.execute("SELECT * FROM runs ORDER BY id DESC LIMIT ?", (limit,))
-        return tuple(_run(row) for row in rows)
+    def runs(self, wanted: RunFilter = RunFilter()) -> tuple[RunRecord, ...]:  # noqa: B008 - it is frozen
+        """The runs that are wanted, newest first."""
+        return tuple(map(_run, find_runs(self._connection, wanted)))
+
+    def metric(self, name: str) -> dict[int, float]:
+        """Run -> the value of a metric that is named `NAME` or `JOB.NAME`, for those that have it."""
+        return metric_of_runs(self._connection, name)
 
     def run(self, ref: int | str = "latest") -> RunRecord:
         """A run by its number, or the last one."""
