@@ -3,6 +3,7 @@
 Everything here is frozen and pure. A plan holds the *names* of secrets, never their values.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,6 +139,12 @@ class ModelSpec:
     type: ModelType
 
 
+def parse_size(text: str) -> int | None:
+    """The bytes of `2GiB`, `512MB`, `1.5g` or a plain number, or nothing if the text is no size."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kmgt]?)i?b?", text.strip(), re.IGNORECASE | re.ASCII)
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")) if match else None
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a task may use. `None` means no limit of its own."""
@@ -145,6 +152,8 @@ class Resources:
     cpus: float | None = None
     memory: int | None = None
     """Bytes."""
+    pids: int | None = None
+    """Processes and threads; `None` for as many as any honest task has."""
     gpus: int | Literal["auto", "all"] = 0
     instance_type: str | None = None
     """The machine label of the Gradient format: it names a wish, and is kept for the record."""

@@ -157,6 +157,7 @@ class _Builder:
             reason = "refers to itself" if id(node) in self._open else "grows without bounds or is nested too deeply"
             raise InvalidWorkflow([Problem(f"this {reason}", self.values[loc])])
         if isinstance(node, yaml.ScalarNode):
+            self._check_characters(node)
             self.texts[loc] = node.value
             return self._scalar(node)
         if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
@@ -177,7 +178,9 @@ class _Builder:
                 merged |= self._merged(value_node, loc)
                 continue
             key = key_node.value
-            if not isinstance(key, str):
+            if isinstance(key, str):
+                self._check_characters(key_node)
+            else:
                 self.problems.append(Problem("a key must be text", self._span(key_node)))
                 continue
             place = (*loc, key)
@@ -215,6 +218,12 @@ class _Builder:
                 return self._number(tag, text, node)
         self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self._span(node)))
         return None
+
+    def _check_characters(self, node: yaml.ScalarNode) -> None:
+        """No file, variable or program takes a zero byte, and half a character is no text."""
+        if found := re.search(r"[\0\ud800-\udfff]", node.value):
+            message = f"the character U+{ord(found[0]):04X} is not allowed in text"
+            self.problems.append(Problem(message, self._span(node)))
 
     def _number(self, tag: str, text: str, node: yaml.ScalarNode) -> int | float | None:
         try:

@@ -3,7 +3,6 @@
 Nothing is resolved here: references are still text, defaults are not merged, actions are only names.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -24,10 +23,15 @@ from wf.errors import InvalidWorkflow, Problem
 from wf.matrix import Matrix, Member, expand, told_once
 from wf.mistakes import describe
 from wf.oddities import tolerate
+from wf.plan import parse_size
 from wf.source import Document, Loc
 
 MOST_MEMORY: Final = 2**53
 """Bytes: more than any machine has, and a number that JSON holds."""
+
+
+LONGEST: Final = 1e9
+"""Seconds: thirty years, which every clock can count."""
 
 
 class _Part(BaseModel):
@@ -37,17 +41,18 @@ class _Part(BaseModel):
 def _bytes(value: object) -> object:
     """`2GiB`, `512MB`, `1.5g` or a plain number of bytes."""
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kmgt]?)(i?)b?", value.strip(), re.IGNORECASE)
-        if not match:
+        number = parse_size(value)
+        if number is None:
             raise ValueError("write a size such as `2GiB` or `512MiB`")
-        number, unit, _ = match.groups()
-        return int(float(number) * 1024 ** " kmgt".index(unit.lower() or " "))
+        return number
     return value
 
 
 def _gpus(value: object) -> object:
     count = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if count in ("auto", "all", None) or (isinstance(count, int) and not isinstance(count, bool) and count >= 0):
+    if count in ("auto", "all", None) or (
+        isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= 1000
+    ):
         return count
     raise ValueError("write a number of GPUs, `all` or `auto`")
 
@@ -85,13 +90,18 @@ class ResourcesSpec(_Part):
     """What a job may use."""
 
     instance_type: str | None = Field(None, alias="instance-type", description="a label of the format; not a limit")
-    cpus: float | None = Field(None, gt=0, description="limit of processor cores, for example `1.5` (extension)")
+    cpus: float | None = Field(
+        None, gt=0, le=1e6, description="limit of processor cores, for example `1.5` (extension)"
+    )
     memory: Annotated[
         Annotated[int, Field(gt=0, le=MOST_MEMORY)] | None,
         BeforeValidator(_bytes),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}),
         Field(description="limit of memory, for example `4GiB` (extension)"),
     ] = None
+    pids: int | None = Field(
+        None, gt=0, le=2**22, description="limit of processes and threads, for example `200` (extension)"
+    )
     gpus: Annotated[
         int | Literal["auto", "all"] | None,
         PlainValidator(_gpus),
@@ -188,7 +198,7 @@ class Job(_Part):
     outputs: dict[str, IOSpec] = {}
     env: dict[str, str] = {}
     resources: ResourcesSpec = ResourcesSpec()
-    timeout: float | None = Field(None, gt=0, description="seconds of running time")
+    timeout: float | None = Field(None, gt=0, le=LONGEST, description="seconds of running time of each attempt")
     cache: bool = Field(
         default=True, description="false: run it even if it has run before with all the same (extension)"
     )
@@ -211,7 +221,7 @@ class Workflow(_Part):
     defaults: Defaults = Defaults()
     on: Any = Field(None, description="triggers; kept, and not acted on by `wf run`")
     context: Context = Field(Context(), description="what `context.event.github.url` and `.ref` stand for")
-    timeout: float | None = Field(None, gt=0, description="seconds for the whole run")
+    timeout: float | None = Field(None, gt=0, le=LONGEST, description="seconds for the whole run")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ def test_another_task_as_a_whole(tmp_path: Path) -> None:
             "Init": True,
             "ShmSize": 1 << 30,
             "LogConfig": {"Type": "none"},
+            "PidsLimit": 16384,
         },
     }
 

@@ -28,8 +28,10 @@ CA_PATH = "/run/wf/ca-certificates.crt"
 TEMPORARY = "/tmp"  # noqa: S108 - of a container, which shares it with nobody
 SHARED_MEMORY = 1 << 30
 """Of /dev/shm: an upper limit, taken only when used. Docker's 64 MiB stop PyTorch's data loaders."""
-PROCESSES = 4096
+STEP_PROCESSES = 4096
 """Limit of a step, threads included: far above what TensorFlow starts, far below what stops a machine."""
+PROCESSES = 16384
+"""Limit of any other task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +215,8 @@ def _environment(launch: Launch, around: Surroundings) -> dict[str, str]:
 
 
 def _limits(launch: Launch) -> dict[str, Any]:
-    limits: dict[str, Any] = {}
     resources = launch.task.resources
+    limits: dict[str, Any] = {"PidsLimit": resources.pids or (STEP_PROCESSES if launch.task.is_step else PROCESSES)}
     if resources.cpus is not None:
         limits["NanoCpus"] = round(resources.cpus * 1e9)
     if resources.memory is not None:
@@ -240,5 +242,4 @@ def _sandbox() -> dict[str, Any]:
         "Tmpfs": {TEMPORARY: "rw,exec,nosuid,nodev,mode=1777"},
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
-        "PidsLimit": PROCESSES,
     }

@@ -5,11 +5,14 @@ import json
 import os
 import sys
 import time
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 from wf.commands.shared import find_jobs, open_history
 from wf.errors import InvalidWorkflow, Problem
 from wf.store import Store
+from wf.store.joblog import log_files, read_lines
 from wf.store.records import JobRecord
 
 _FOLLOWS_ONE = Problem("`--follow` needs a job", hint="write `wf logs RUN JOB --follow`")
@@ -42,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.attempt is not None and (len(jobs) > 1 or arguments.json):
         raise InvalidWorkflow([Problem("`--attempt` needs a job", hint="write `wf logs RUN JOB --attempt N`")])
     if arguments.json:
-        logs = [{"name": job.name, "state": job.state, "lines": _lines(job.log, arguments.tail)} for job in jobs]
+        logs = [{"name": job.name, "state": job.state, "lines": list(_lines(job.log, arguments.tail))} for job in jobs]
         print(json.dumps({"run": run, "jobs": logs}, indent=2))
         return 0
     if len(jobs) == 1 and arguments.job:
@@ -76,11 +79,16 @@ def _attempt_log(job: JobRecord, attempt: int) -> Path:
     return found[attempt]
 
 
-def _lines(log: Path, tail: int | None) -> list[str]:
-    if not log.exists():
-        return []
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines if tail is None else lines[max(0, len(lines) - tail) :]
+def _lines(log: Path, tail: int | None) -> Iterable[str]:
+    return read_lines(log) if tail is None else deque(read_lines(log), maxlen=max(0, tail))
+
+
+def _print_rest(part: Path, inode: int, position: int) -> None:
+    """Print what was added to a part of the log, if it is that one, after it was last looked at."""
+    if part.exists() and part.stat().st_ino == inode:
+        with part.open("rb") as log:
+            log.seek(position)
+            sys.stdout.write(log.read().decode(errors="replace"))
 
 
 def _follow(store: Store, run: int, job: JobRecord) -> None:
@@ -93,7 +101,8 @@ def _follow(store: Store, run: int, job: JobRecord) -> None:
         is_over = state() not in ("waiting", "running")
         if job.log.exists():
             with job.log.open("rb") as log:
-                if os.fstat(log.fileno()).st_ino != inode:  # of the next attempt
+                if os.fstat(log.fileno()).st_ino != inode:  # a part is full, or the next attempt has begun
+                    _print_rest(log_files(job.log)[1], inode, position)
                     inode, position = os.fstat(log.fileno()).st_ino, 0
                 log.seek(position)
                 chunk = log.read()

@@ -164,6 +164,7 @@ def _limits(task: Task) -> str:
     parts = [
         f"cpus {wanted.cpus:g}" if wanted.cpus else "",
         f"memory {wanted.memory / 2**30:g} GiB" if wanted.memory else "",
+        f"pids {wanted.pids}" if wanted.pids else "",
         f"gpus {wanted.gpus}" if wanted.gpus else "",
         f"timeout {task.timeout:g} s" if task.timeout else "",
         "" if task.network else "no network",
@@ -196,6 +197,7 @@ def _as_json(plan: Plan, forecasts: "Mapping[str, Forecast]") -> dict[str, objec
                 "resources": {
                     "cpus": task.resources.cpus,
                     "memory": task.resources.memory,
+                    "pids": task.resources.pids,
                     "gpus": task.resources.gpus,
                     "instance-type": task.resources.instance_type,
                 },

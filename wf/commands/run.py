@@ -6,6 +6,7 @@ import sys
 
 from wf.commands.shared import add_choices, add_workflow, chosen_reuse, compile_workflow, open_store, with_images
 from wf.errors import Interrupted, TaskFailed
+from wf.plan import parse_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("live", "plain", "json"),
         default="live",
         help="what to print: live on a terminal, plain lines elsewhere, or json for programs",
+    )
+    parser.add_argument(
+        "--log-limit",
+        type=_bytes,
+        default=4 << 30,
+        metavar="SIZE",
+        help="of each job's log keep this much, the newest; for example 100MiB (4GiB)",
     )
     parser.add_argument(
         "-k",
@@ -57,6 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
             emit=emit,
             jobs=arguments.jobs,
             reuse=reuse,
+            log_limit=arguments.log_limit,
             backend_reason=reason,
             handlers=[deployment_handler(deployments, lambda request: f"run, job {request.job}")],
         )
@@ -67,6 +76,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if result.state != "succeeded":
         raise TaskFailed("a job failed")
     return 0
+
+
+def _bytes(text: str) -> int:
+    number = parse_size(text)
+    if not number:
+        raise argparse.ArgumentTypeError("write a size such as 100MiB")
+    return number
 
 
 def _count(text: str) -> int:

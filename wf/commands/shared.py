@@ -213,5 +213,7 @@ def read_settings(arguments: argparse.Namespace) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise InvalidWorkflow([Problem(f"`--set {pair}` sets nothing", hint="write `--set NAME=VALUE`")])
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidWorkflow([Problem(f"what `--set {name}=...` says is not UTF-8 text")])
         settings[name] = value
     return settings

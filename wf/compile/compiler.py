@@ -248,6 +248,7 @@ class _Compiler:
         return Resources(
             cpus=own.cpus or default.cpus,
             memory=own.memory or default.memory,
+            pids=own.pids or default.pids,
             gpus=process.gpus if gpus is None else gpus,
             instance_type=own.instance_type or default.instance_type,
         )

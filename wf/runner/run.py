@@ -23,6 +23,7 @@ from wf.runner.worker import Code, Mailbox, Shared
 from wf.secrets import Secrets
 from wf.store import Store
 from wf.store.history import recorded_name
+from wf.store.joblog import DEFAULT_LIMIT
 from wf.store.snapshot import snapshot_steps
 
 
@@ -46,13 +47,15 @@ def run_plan(
     emit: Emit,
     jobs: int,
     reuse: Reuse = Reuse(),  # noqa: B008 - it is frozen
+    log_limit: int = DEFAULT_LIMIT,
     backend_reason: str = "",
     handlers: Iterable[Handler] = (),
 ) -> RunResult:
     """Run a plan with at most `jobs` tasks at once. What has run before with all the same is taken from the store.
 
     A failed job stops those that need it and nothing else. The first Ctrl-C asks all tasks to end and kills them after
-    a grace period, the second kills them at once. `handlers` answer what jobs ask `wf` while they run.
+    a grace period, the second kills them at once. `handlers` answer what jobs ask `wf` while they run. Of
+    each job's log about `log_limit` bytes are kept.
 
     Raises `EnvironmentProblem` if the run cannot be prepared; it is then recorded as failed, with the reason.
     """
@@ -78,7 +81,9 @@ def run_plan(
             )
             try:
                 with interrupts.raising():
-                    scheduler = _prepare(plan, run, backend, store, secrets, report.emit, jobs, reuse, control)
+                    scheduler = _prepare(
+                        plan, run, backend, store, secrets, report.emit, jobs, reuse, control, log_limit
+                    )
                 interrupts.on_signal = scheduler.interrupt
                 if interrupts.received:
                     scheduler.interrupt()
@@ -112,6 +117,7 @@ def _prepare(
     jobs: int,
     reuse: Reuse,
     control: Control,
+    log_limit: int,
 ) -> Scheduler:
     """Everything that has to be there before the first task starts. What can fail soonest comes first."""
     values = secrets.resolve(ref for task in plan.tasks for ref in task.secrets.values())
@@ -128,6 +134,7 @@ def _prepare(
         masker=Masker([*values.values(), *control.tokens.values()]),
         code=code,
         mailbox=Mailbox(),
+        log_limit=log_limit,
         control=control,
     )
     return Scheduler(plan, datasets=datasets, shared=shared, store=store, emit=emit, jobs=jobs, reuse=reuse)

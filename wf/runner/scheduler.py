@@ -477,7 +477,7 @@ class Scheduler:
                     self._running.pop(message.job).worker.join(max(0.0, deadline - time.monotonic()))
 
     def _clean(self, text: str) -> str:
-        return self._shared.masker.mask(without_controls(text))
+        return self._shared.masker.mask(without_controls(text).replace("\r", " "))
 
 
 def _records(name: str, given: Given) -> Iterator[InputRecord]:

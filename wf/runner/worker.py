@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TextIO
 
 from wf.backends.base import Backend, Exit, Handle, Launch
 from wf.cache import CacheKey
@@ -25,6 +24,7 @@ from wf.runner.gather import gather
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.register import register_model
 from wf.store.artifacts import Artifacts
+from wf.store.joblog import LogWriter
 from wf.store.layout import JobFolder, Layout, in_use
 from wf.store.state import StateFolder
 
@@ -152,6 +152,8 @@ class Shared:
     code: Code | None
     mailbox: Mailbox
     control: Control
+    log_limit: int
+    """Bytes of each job's log that are kept."""
 
 
 class Worker:
@@ -189,7 +191,7 @@ class Worker:
         exit_, collected, error = None, None, ""
         try:
             self._folder.create(self._attempt)
-            with self._folder.log.open("w", encoding="utf-8") as log:
+            with LogWriter(self._folder.log, self._shared.log_limit) as log:
                 exit_, collected, error = self._carry_out(log)
             for note in collected.notes if collected else ():
                 self._note(note)
@@ -221,7 +223,7 @@ class Worker:
         except OSError as problem:
             self._note(f"{problem.filename} could not be removed: {problem.strerror}")
 
-    def _carry_out(self, log: TextIO) -> tuple[Exit, Collected | None, str]:
+    def _carry_out(self, log: LogWriter) -> tuple[Exit, Collected | None, str]:
         if self._task.model is not None:
             self._hold_content()
             return Exit(0), self._register_model(log), ""
@@ -244,7 +246,7 @@ class Worker:
         self._held = ExitStack()
         self._held.enter_context(in_use(self._shared.layout.artifacts))
 
-    def _register_model(self, log: TextIO) -> Collected:
+    def _register_model(self, log: LogWriter) -> Collected:
         self._shared.mailbox.tell(Started(self._task.id, None, time.monotonic()))
         given = self._inputs[MODEL_INPUT]
         assert isinstance(given, StoredInput), "the compiler lets no text be a model"
@@ -253,7 +255,7 @@ class Worker:
         self._log([self._shared.masker.mask(line)], log)
         return collected
 
-    def _execute(self, launch: Launch, log: TextIO) -> Exit:
+    def _execute(self, launch: Launch, log: LogWriter) -> Exit:
         backend = self._shared.backend
         handle = self._handle = backend.start(launch)
         self._shared.mailbox.tell(Started(self._task.id, handle, time.monotonic()))
@@ -267,10 +269,9 @@ class Worker:
             raise
         return backend.wait(handle)
 
-    def _log(self, lines: list[str], log: TextIO) -> None:
+    def _log(self, lines: list[str], log: LogWriter) -> None:
         if lines:
-            log.write("\n".join(lines) + "\n")
-            log.flush()  # `wf logs` shows it while the job runs
+            log.write(lines)
             self._shared.mailbox.tell(Lines(self._task.id, lines))
 
     def _note(self, message: str) -> None:

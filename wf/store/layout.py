@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from wf.errors import EnvironmentProblem
 from wf.project import STORE
+from wf.store.joblog import log_files
 
 _README = """\
 This folder belongs to `wf`. It holds what this project's runs have left:
@@ -72,7 +73,9 @@ class JobFolder:
         """Make the folders of a job that starts; what it printed before, if it is tried again, is put aside."""
         self.path.mkdir(parents=True, exist_ok=attempt > 1)
         if attempt > 1 and self.log.exists():
-            self.log.rename(self.attempt_log(attempt - 1))
+            for old, new in zip(log_files(self.log), log_files(self.attempt_log(attempt - 1)), strict=True):
+                if old.exists():
+                    old.rename(new)
         self.outputs.mkdir()
         self.scratch.mkdir()
 
