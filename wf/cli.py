@@ -26,6 +26,7 @@ COMMANDS: Final = {
         "logs": "print what a job printed",
         "why": "say why a job ran, or did not have to",
         "diff": "compare two runs",
+        "provenance": "state what a run made, of what: SLSA",
         "gc": "free disk space",
         "fsck": "check that everything kept is whole, and repair it",
     },

@@ -1,7 +1,7 @@
 """Where the values of secrets come from. They are looked up when a run starts and are never stored with it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from wf.errors import EnvironmentProblem
@@ -17,8 +17,13 @@ ENVIRONMENT_PREFIX = "WF_SECRET_"
 class Secrets:
     """Secrets by name, from the first source that knows them."""
 
-    def __init__(self, sources: Iterable[Source] = ()) -> None:
+    def __init__(self, sources: Iterable[Source] = (), everything: Callable[[], Iterable[str]] = tuple) -> None:
         self._sources = tuple(sources)
+        self._everything = everything
+
+    def values(self) -> tuple[str, ...]:
+        """Every value that a source has, whether a job asks for it or not: what a masker of files must know."""
+        return tuple(self._everything())
 
     def resolve(self, refs: Iterable[SecretRef]) -> dict[str, str]:
         """The values by name. Optional ones that are not set are left out; raises with *all* others that are not."""
@@ -44,12 +49,17 @@ class Secrets:
 
 def load_secrets(store_folder: Path, *, environ: Mapping[str, str], env_file: Path | None = None) -> Secrets:
     """The sources in their order: variables `WF_SECRET_NAME`, the file that was given, what the project keeps."""
-    sources: list[Source] = [_environment(environ)]
-    if env_file is not None:
-        if not env_file.is_file():
-            raise EnvironmentProblem(f"there is no secrets file {env_file}")
-        sources.append(read_env_file(env_file).get)
-    return Secrets([*sources, kept_secrets(store_folder).get])
+    if env_file is not None and not env_file.is_file():
+        raise EnvironmentProblem(f"there is no secrets file {env_file}")
+    given = read_env_file(env_file) if env_file is not None else {}
+    kept = kept_secrets(store_folder)
+
+    def everything() -> Iterator[str]:
+        yield from (environ[variable] for variable in secrets_of_variables(environ).values())
+        yield from given.values()
+        yield from (value for name in kept.names() if (value := kept.get(name)) is not None)
+
+    return Secrets([_environment(environ), given.get, kept.get], everything)
 
 
 def kept_secrets(store_folder: Path) -> Vault:

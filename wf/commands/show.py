@@ -26,12 +26,14 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**run.to_json(), "jobs": [job.to_json() for job in jobs]}, indent=2))
     else:
-        print("\n".join([*_run(run), *(line for job in jobs for line in _job(store, run.id, job))]))
+        print("\n".join([*_run(store, run), *(line for job in jobs for line in _job(store, run.id, job))]))
     return 0
 
 
-def _run(run: RunRecord) -> list[str]:
+def _run(store: Store, run: RunRecord) -> list[str]:
+    changes = store.layout.changes(run.id)
     code = f"{run.git_commit[:12]}{' with changes' if run.git_dirty else ''}" if run.git_commit else ""
+    code += f"  {below(changes, Path.cwd())}" if changes.exists() else ""
     rows = [
         ("run", f"{run.id}  {run.workflow}"),
         ("state", f"{run.state} after {duration(since(run))}"),

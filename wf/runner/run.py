@@ -121,6 +121,7 @@ def _prepare(
 ) -> Scheduler:
     """Everything that has to be there before the first task starts. What can fail soonest comes first."""
     values = secrets.resolve(ref for task in plan.tasks for ref in task.secrets.values())
+    store.history.keep_changes(run, lambda text: Masker([*values.values(), *secrets.values()]).mask(text))
     sources = [given.source for task in plan.tasks for given in task.inputs]
     datasets = store.datasets.find_all(source.ref for source in sources if isinstance(source, DatasetRef))
     code = Code(*snapshot_steps(store.layout)) if any(task.is_step for task in plan.tasks) else None

@@ -1,7 +1,7 @@
 """Runs and their jobs: written by the runner's thread as they happen, read by commands and reports."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from wf.store.datasets import add_version, is_latest
 from wf.store.layout import Layout, below, link, remove_tree
 from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
-from wf.store.provenance import read_commit
+from wf.store.provenance import read_changes, read_commit
 from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
 from wf.store.removal import remove_runs
 from wf.store.search import RunFilter, find_runs, metric_of_runs
@@ -71,6 +71,13 @@ class History:
                 [(run, task.id, position) for position, task in enumerate(plan.tasks)],
             )
         return run
+
+    def keep_changes(self, run: int, mask: Callable[[str], str]) -> None:
+        """Keep the changes that the project has beside its commit, if there are any, masked."""
+        if self.run(run).git_dirty:
+            place = self._layout.changes(run)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(mask(read_changes(self._layout.root)), encoding="utf-8")
 
     def start_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str = "") -> None:
         """Record that a job's process runs, why it does, and what it was given."""

@@ -120,6 +120,10 @@ class Layout:
         """The folder of a run."""
         return self.runs / str(run)
 
+    def changes(self, run: int) -> Path:
+        """What the project's tracked files differed in from their commit when a run began, if they did."""
+        return self.run(run) / "changes.diff"
+
     def output(self, run: int, job: str, output: str) -> Path:
         """A link to an output of a run, under a name that a person can type."""
         return self.outputs(run, job) / _as_file_name(output)
