@@ -317,6 +317,8 @@ class Plan:
     """The workflow's inputs with their values, as text."""
     timeout: float | None = None
     """Seconds from the start of the first task, after which the run is stopped and counts as failed."""
+    spec: Mapping[str, object] = field(default_factory=dict)
+    """The workflow as its file has it, for the record."""
 
     def for_backend(self) -> "Plan":
         """The plan without the tasks that need no process."""

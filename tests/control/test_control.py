@@ -27,7 +27,7 @@ def echo(request: Request) -> Response | None:
 @pytest.fixture
 def control() -> Iterator[Control]:
     """A server for the jobs `a` and `b`."""
-    control = Control(["a", "b"], [lambda _: None, echo], lambda: LOOPBACK)
+    control = Control(7, ["a", "b"], [lambda _: None, echo], lambda: LOOPBACK)
     yield control
     control.close()
 
@@ -100,7 +100,7 @@ def test_a_body_of_unknown_length_is_refused(control: Control) -> None:
 def test_nothing_listens_before_a_job_starts_or_after_the_run() -> None:
     """The server is made when it is first needed."""
     asked = []
-    control = Control(["a"], [echo], lambda: asked.append(1) or LOOPBACK)  # type: ignore[func-returns-value]
+    control = Control(7, ["a"], [echo], lambda: asked.append(1) or LOOPBACK)  # type: ignore[func-returns-value]
     assert asked == []
     url = environment(control)["WF_API"]
     environment(control)
@@ -121,7 +121,7 @@ def test_a_job_without_a_token_hears_of_nothing(control: Control) -> None:
 @pytest.mark.parametrize("doorway", [None, Doorway("192.0.2.1", "192.0.2.1")])
 def test_an_engine_elsewhere_is_told_so_where_it_is_used(doorway: Doorway | None) -> None:
     """The name that the job fails to find is the message."""
-    control = Control(["a"], [echo], lambda: doorway)
+    control = Control(7, ["a"], [echo], lambda: doorway)
 
     assert environment(control)["PAPERSPACE_API_HOST"].startswith(f"{NOWHERE}/")
 

@@ -1,19 +1,26 @@
 """Workflows in the Gradient format, run as they would be by `wf run`, and what came of them."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from tests.harness import story
-from tests.projects import compile_text
+from tests.projects import REPOSITORY, compile_text
+from wf.aliases import apply_aliases
 from wf.backends.choose import choose
 from wf.events import Event, JobLog
 from wf.runner import RunResult, run_plan
 from wf.secrets import Secrets
-from wf.settings import Settings
+from wf.settings import load_settings
 from wf.store import Store
 
 if TYPE_CHECKING:
     from wf.control.http import Handler
+
+
+_DOCKERFILE = 'ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY serve.py /\nENTRYPOINT ["python3", "/serve.py"]\n'
 
 
 class Gradient:
@@ -26,10 +33,30 @@ class Gradient:
         self.handlers: tuple[Handler, ...] = ()
         """Who answers what jobs ask `wf` for."""
 
+    def use_images(self, aliases: Mapping[str, str], **folders: str) -> None:
+        """Let images stand in for others; besides this repository's, some that these scripts serve from their folder.
+
+        `folders` are images of the project: name -> what `/serve.py` does in it.
+        """
+        lines = [f"{json.dumps(old)} = {json.dumps(new)}" for old, new in aliases.items()]
+        (self.root / "wf.toml").write_text("\n".join(["[images]", *lines]) + "\n")
+        (self.root / "steps").symlink_to(REPOSITORY / "steps")
+        containers = self.root / "containers"
+        containers.mkdir()
+        for folder in (REPOSITORY / "containers").iterdir():
+            if folder.name not in folders:
+                (containers / folder.name).symlink_to(folder)
+        for name, program in folders.items():
+            (containers / name).mkdir()
+            (containers / name / "Dockerfile").write_text(_DOCKERFILE)
+            (containers / name / "serve.py").write_text(program)
+
     def run(self, workflow: str, **secrets: str) -> RunResult:
         """Run a workflow in Docker."""
         plan = compile_text(self.root, workflow.replace("IMAGE", self.image))
-        backend, _ = choose("docker", self.root, Settings())
+        settings = load_settings(self.root)
+        plan = apply_aliases(plan, settings.images)
+        backend, _ = choose("docker", self.root, settings)
         self.events.clear()
         return run_plan(
             plan,
@@ -43,7 +70,7 @@ class Gradient:
 
     def script(self, script: str, rest: str = "") -> list[str]:
         """Run one job `A` with this script, and what `rest` adds to the job; returns what it printed."""
-        body = script.replace("\n", "\n        ")
+        body = dedent(script).strip("\n").replace("\n", "\n        ")
         job = f"  A:\n    uses: script@v1\n    with:\n      image: IMAGE\n      script: |-\n        {body}\n"
         self.run(f"jobs:\n{job}" + "".join(f"    {line}\n" for line in rest.splitlines()))
         return self.log("A")
@@ -51,6 +78,10 @@ class Gradient:
     def log(self, job: str) -> list[str]:
         """What a job of the last run printed."""
         return [line for event in self.events if isinstance(event, JobLog) and event.job == job for line in event.lines]
+
+    def store(self) -> Store:
+        """The project's store."""
+        return Store.open(self.root)
 
     def story(self) -> list[str]:
         """How the jobs ended, and what was noted."""

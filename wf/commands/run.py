@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import closing
 
 from wf.commands.shared import add_choices, add_workflow, chosen_reuse, compile_workflow, open_store, with_images
 from wf.errors import Interrupted, TaskFailed
@@ -44,6 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from wf.backends.choose import choose
     from wf.deployments.handlers import deployment_handler
     from wf.deployments.service import Deployments
+    from wf.gradient.emulator import Emulator
     from wf.report import open_report
     from wf.runner import run_plan
     from wf.secrets import load_secrets
@@ -56,7 +58,8 @@ def execute(arguments: argparse.Namespace) -> int:
     store = open_store(plan.root)
     secrets = load_secrets(store.layout.folder, environ=os.environ, env_file=arguments.secrets)
     deployments = Deployments(plan.root, settings, secrets)
-    with open_report(arguments.output, store, sys.stdout) as emit:
+    emulator = Emulator(plan.root, deployments)
+    with closing(emulator), open_report(arguments.output, store, sys.stdout) as emit:
         result = run_plan(
             plan,
             backend=backend,
@@ -67,7 +70,7 @@ def execute(arguments: argparse.Namespace) -> int:
             reuse=reuse,
             log_limit=arguments.log_limit,
             backend_reason=reason,
-            handlers=[deployment_handler(deployments, lambda request: f"run, job {request.job}")],
+            handlers=(deployment_handler(deployments, lambda request: request.by), emulator),
         )
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)

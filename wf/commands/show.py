@@ -15,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A run, and the form of the answer."""
     parser.add_argument("run", nargs="?", default="latest", help="the number of a run (the last one)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--format",
+        choices=("wf", "gradient"),
+        default="wf",
+        help="the shape of the JSON: ours, or that of Gradient's API",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -23,7 +29,11 @@ def execute(arguments: argparse.Namespace) -> int:
     history = store.history
     run = history.run(arguments.run)
     jobs = history.jobs(run.id)
-    if arguments.json:
+    if arguments.format == "gradient":
+        from wf.gradient.runs import run_object
+
+        print(json.dumps(run_object(store, run), indent=4))
+    elif arguments.json:
         print(json.dumps({**run.to_json(), "jobs": [job.to_json() for job in jobs]}, indent=2))
     else:
         print("\n".join([*_run(store, run), *(line for job in jobs for line in _job(store, run.id, job))]))

@@ -80,7 +80,7 @@ class _Compiler:
         tasks = [task for name in whole if (task := self._task(name))]
         if any(not problem.is_warning for problem in self.notes.problems):
             raise InvalidWorkflow(self.notes.problems)
-        plan = Plan(self.document.path, self.root, tuple(tasks), self.inputs, self.workflow.timeout)
+        plan = Plan(self.document.path, self.root, tuple(tasks), self.inputs, self.workflow.timeout, self.document.data)
         return plan, self.notes.problems
 
     def _complain(self, job: str) -> Complain:

@@ -37,10 +37,11 @@ class Control:
     """The server of one run, and the tokens of its jobs. May be used from any thread."""
 
     def __init__(
-        self, jobs: Iterable[str], handlers: Iterable[Handler], find_doorway: Callable[[], Doorway | None]
+        self, run: int, jobs: Iterable[str], handlers: Iterable[Handler], find_doorway: Callable[[], Doorway | None]
     ) -> None:
         self.tokens: Mapping[str, str] = {job: secrets.token_hex(20) for job in jobs}
         """What each job proves itself with: secrets, which no log shows."""
+        self._run = run
         self._handlers = tuple(handlers)
         self._find_doorway = find_doorway
         self._lock = threading.Lock()
@@ -89,7 +90,7 @@ class Control:
         from wf.control.server import Server
 
         try:
-            self._server = Server(doorway, self._handlers, self.tokens)
+            self._server = Server(doorway, self._run, self._handlers, self.tokens)
         except OSError:
             return ""  # the engine's address is not one of this machine
         self._server.start()

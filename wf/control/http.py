@@ -17,8 +17,15 @@ class Request:
     body: bytes
     job: str
     """The id of the task that asks, known from its token."""
+    run: int = 0
+    """The number of the run that the task belongs to."""
     base: str = ""
     """The address at which the job reaches this server, its token inside: for links to this server in an answer."""
+
+    @property
+    def by(self) -> str:
+        """Who asks, for a history."""
+        return f"run {self.run}, {self.job}"
 
     def json(self) -> object:
         """The body as JSON; raises `ValueError` if it is none."""

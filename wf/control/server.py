@@ -26,9 +26,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, doorway: Doorway, handlers: Sequence[Handler], tokens: Mapping[str, str]) -> None:
+    def __init__(self, doorway: Doorway, run: int, handlers: Sequence[Handler], tokens: Mapping[str, str]) -> None:
         super().__init__((doorway.bind, 0), _Exchange)
         self.address = f"http://{doorway.host}:{self.server_address[1]}"
+        self.run = run
         self._handlers = handlers
         self._tokens = tokens
 
@@ -117,4 +118,4 @@ class _Exchange(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         base = f"{self.server.address}/{token}"
-        return self.server.answer(Request(self.command, unquote(path), query, body, job, base))
+        return self.server.answer(Request(self.command, unquote(path), query, body, job, self.server.run, base))

@@ -66,9 +66,9 @@ def run_plan(
     error = ""
     scheduler: Scheduler | None = None
     left = False
-    control = Control((task.id for task in plan.tasks if task.control), handlers, backend.doorway)
     with Interrupts() as interrupts:
         run = store.history.begin_run(plan, backend.name)
+        control = Control(run, (task.id for task in plan.tasks if task.control), handlers, backend.doorway)
         try:
             report.emit(
                 RunStarted(

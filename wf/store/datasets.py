@@ -127,6 +127,13 @@ class Datasets:
             remove_tree(staged)
         return Imported(version, known, outward)
 
+    def add_folder(self, name: str, folder: Path, version: str, message: str = "") -> DatasetVersion:
+        """Move a folder into the store as this version of the dataset."""
+        with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
+            artifact = self._artifacts.commit(folder)
+            with transaction(self._connection) as db:
+                return add_version(db, name, artifact, message=message, version=version)
+
     def tag(self, ref: str, tag: str) -> DatasetVersion:
         """Give a version a name beside its own. The same tag at another version of the dataset moves."""
         with transaction(self._connection) as db:
@@ -190,20 +197,31 @@ def add_version(
     output: str | None = None,
     origin: str = "",
     message: str = "",
+    version: str = "",
 ) -> DatasetVersion:
     """Make the content a new version of the dataset, which from now on is its latest. To be called in a transaction."""
     dataset = _known_name(db, name) or _create(db, name)
-    db.execute(
-        "INSERT OR IGNORE INTO artifacts (digest, kind, bytes, files) VALUES (?, ?, ?, ?)",
-        (artifact.digest, artifact.kind, artifact.bytes, artifact.files),
-    )
-    version = new_id(7)
+    add_artifact(db, artifact)
+    version = version or new_version()
     db.execute(
         "INSERT INTO dataset_versions (dataset, version, digest, run, job, output, created, message, origin) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (dataset, version, artifact.digest, run, job, output, as_text(now()), message, origin),
     )
     return resolve(db, f"{dataset}:{version}")
+
+
+def add_artifact(db: Connection, artifact: Artifact) -> None:
+    """Record content that something is about to refer to. To be called in a transaction."""
+    db.execute(
+        "INSERT OR IGNORE INTO artifacts (digest, kind, bytes, files) VALUES (?, ?, ?, ?)",
+        (artifact.digest, artifact.kind, artifact.bytes, artifact.files),
+    )
+
+
+def new_version() -> str:
+    """A name for a version that is to come."""
+    return new_id(7)
 
 
 def is_latest(db: Connection, name: str, digest: str) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from wf import __version__
 from wf.cache import CacheKey
@@ -208,6 +209,12 @@ class History:
     def metric(self, name: str) -> dict[int, float]:
         """Run -> the value of a metric that is named `NAME` or `JOB.NAME`, for those that have it."""
         return metric_of_runs(self._connection, name)
+
+    def spec(self, run: int) -> dict[str, Any]:
+        """The workflow of a run, as its file had it; nothing for a run from before that was recorded."""
+        row = self._connection.execute("SELECT plan FROM runs WHERE id = ?", (run,)).fetchone()
+        spec: dict[str, Any] = json.loads(row["plan"]).get("spec", {})
+        return spec
 
     def run(self, ref: int | str = "latest") -> RunRecord:
         """A run by its number, or the last one."""

@@ -11,9 +11,9 @@ from wf.plan import ModelType
 from wf.references import JobOutput, parse_input
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
-from wf.store.datasets import resolve
+from wf.store.datasets import add_artifact, resolve
 from wf.store.ids import new_id
-from wf.store.layout import Layout
+from wf.store.layout import Layout, in_use
 from wf.store.records import Model
 from wf.store.removal import removing
 from wf.store.unknown import unknown_model
@@ -33,7 +33,7 @@ class NewModel:
     type: ModelType
     digest: str
     source: str
-    """`JOB.outputs.NAME` or `DATASET:VERSION`."""
+    """`JOB.outputs.NAME` or `DATASET:VERSION`; nothing where it comes from neither."""
     metadata: Mapping[str, Any]
 
 
@@ -68,6 +68,18 @@ class Models:
             model = new_model(name, model_type, version.digest, version.ref, metadata)
             add_model(db, model, run, job)
         return self.find(model.id)
+
+    def add_folder(
+        self, ident: str, name: str, model_type: ModelType, folder: Path, *, run: int | None, job: str | None
+    ) -> Model:
+        """Move a folder into the store as a model with this id."""
+        metadata, _ = read_metadata(folder)
+        with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
+            artifact = self._artifacts.commit(folder)
+            with transaction(self._connection) as db:
+                add_artifact(db, artifact)
+                add_model(db, NewModel(ident, name, model_type, artifact.digest, "", metadata), run, job)
+        return self.find(ident)
 
     def delete(self, ref: str) -> tuple[Artifact, ...]:
         """Forget a model. Returns the content that was removed because nothing else refers to it."""
@@ -113,7 +125,7 @@ def _dataset(db: Connection, model: NewModel) -> str | None:
     """The version that the source is. The output of a job is one if it is a dataset."""
     output = parse_input(model.source)
     if not isinstance(output, JobOutput):
-        return model.source
+        return model.source or None
     row = db.execute(
         "SELECT dataset || ':' || version FROM dataset_versions WHERE (digest, job, output) = (?, ?, ?) "
         "ORDER BY id DESC",

@@ -1,0 +1,30 @@
+"""What all parts of the API have in common."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wf.project import project_id
+from wf.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The project that is asked about."""
+
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """What jobs have as `PROJECT_ID`."""
+        return project_id(self.root)
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """Its store, opened for one request: each may come in a thread of its own."""
+        store = Store.open(self.root)
+        try:
+            yield store
+        finally:
+            store.close()
