@@ -33,9 +33,16 @@ def url_problem(url: str) -> str:
         return ""
     scheme, separator, rest = url.partition("://")
     if separator and scheme.lower() in PROTOCOLS:
-        bad = rest.startswith("-") or "@-" in rest or re.search(r"[\s\x00-\x20]", url) or not urlsplit(url).hostname
+        bad = rest.startswith("-") or "@-" in rest or re.search(r"[\s\x00-\x20]", url) or not _host_of(url)
         return "it is not a URL" if bad else ""
     return "write `https://...`, `http://...`, `ssh://...` or `git@HOST:PATH`"
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # brackets that hold no address
+        return None
 
 
 def ref_problem(ref: str) -> str:

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from wf.programs.shared import ProgramError, output_folder, run_program
 
@@ -47,12 +46,12 @@ def download(parameters: Mapping[str, str]) -> None:
 
 def read_url(url: str) -> tuple[str, str]:
     """Bucket and prefix of `s3://bucket/prefix/`; the last `/` may be left out."""
-    parts = urlsplit(url)
-    if parts.scheme != "s3" or not parts.netloc:
+    scheme, _, rest = url.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or not bucket:
         raise ProgramError(f"`{url}` is not of the form s3://BUCKET/PREFIX/")
-    # The rest as it is: a key may contain `?` and `#`.
-    prefix = url.partition("://")[2].partition("/")[2].rstrip("/")
-    return parts.netloc, prefix and f"{prefix}/"
+    prefix = prefix.rstrip("/")
+    return bucket, prefix and f"{prefix}/"
 
 
 def place(folder: Path, key: str, prefix: str) -> Path:
