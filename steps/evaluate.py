@@ -34,18 +34,22 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Predict every part of the split, compare with baselines, and write figures and a page."""
+    import numpy as np
+
     from steps.recommender import data, trained_model
-    from steps.recommender.evaluation import MODEL, judge, verdict
-    from steps.recommender.models import predict_ratings
+    from steps.recommender.evaluation import MODEL, judge, prequential_verdict, verdict
     from steps.recommender.page import build_page
 
     split = data.read_split(work.input("split"))
     trained = trained_model.load(work.input("model"))
+    parts = split.parts()
     predictions = {
-        name: predict_ratings(trained.model, data.encode(part, trained.vocabulary))
-        for name, part in split.parts().items()
+        name: trained.model.predict_ratings(data.encode(part, trained.vocabulary)) for name, part in parts.items()
     }
-    evaluation = judge(split, predictions, seed=inputs.seed)
+    in_turn = trained.model.predict_in_turn(data.encode_in_turn(list(parts.values()), trained.vocabulary))
+    ends = np.cumsum([len(part) for part in parts.values()])[:-1]
+    predictions_in_turn = dict(zip(parts, np.split(in_turn, ends), strict=True))
+    evaluation = judge(split, predictions, predictions_in_turn, seed=inputs.seed)
     notes = (
         []
         if trained.was_trained_on(split)
@@ -53,7 +57,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
             "Warning: the model was trained on other rows than this split's, perhaps on rows that it is judged on here."
         ]
     )
-    print(verdict(evaluation), *notes, sep="\n", flush=True)
+    print(verdict(evaluation), prequential_verdict(evaluation), *notes, sep="\n", flush=True)
 
     report = work.output("report")
     figures = {"dataset": split.dataset, "verdict": verdict(evaluation), "notes": notes, **asdict(evaluation)}
@@ -76,6 +80,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     judged_on = evaluation.judged_on
     baseline_rmse = evaluation.parts[judged_on].systems[evaluation.best_baseline].rmse.value
     summary[f"{judged_on}_best_baseline_rmse"] = baseline_rmse
+    summary |= {f"{part}_prequential_rmse": evaluation.prequential[part].systems[MODEL].rmse.value for part in parts}
     work.record(summary)
     with start_tracker(
         inputs.tracking, work.output("tracking"), name="evaluate", tags=[trained.config.model]

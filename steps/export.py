@@ -35,7 +35,7 @@ def run(_inputs: Inputs, work: Workspace) -> None:
     description = {
         "signatures": {
             name: {"inputs": inputs, "outputs": {"rating": "float32"}}
-            for name, inputs in saved_model.SIGNATURES.items()
+            for name, inputs in saved_model.signatures_of(trained).items()
         },
         "rating_scale": asdict(trained.scale),
         "model": trained.config.model,

@@ -40,6 +40,7 @@ ratings in three parts, for learning, choosing and judging
 a trained TensorFlow model and how it came to be
   model.json       the step's parameters, rating scale, sizes
   vocabulary.json  users and titles, in the order of their embedding rows
+  basis.npz        what is known of titles, and the training rows by embedding row
   weights.weights.h5   the best epoch's weights
   history.json     one record for each epoch""",
     SAVED_MODEL: """\

@@ -40,6 +40,14 @@ class Bias:
         """The rating of each row, [rows]."""
         return self.mean + self.users[columns["user"]] + self.titles[columns["title"]]
 
+    def predict_in_turn(self, columns: Columns, damping: float) -> Floats:
+        """The rating of each row when the same `owner`'s rows of earlier moments are known, [rows].
+
+        The user's deviation is the mean of what these deviated from the titles' own, damped by so many zeros.
+        """
+        known = self.mean + self.titles[columns["title"]]
+        return known + _earlier_means(columns["owner"], columns["timestamp"], columns["rating"] - known, damping)
+
 
 def fit_global_mean(train: Columns, users: int, titles: int) -> Bias:
     """Always say the mean training rating."""
@@ -72,4 +80,20 @@ def _damped_means(rows: npt.NDArray[np.int32], values: Floats, count: int, dampi
     sums = np.bincount(rows, weights=values, minlength=count + 1)
     means = sums / (np.bincount(rows, minlength=count + 1) + damping)
     means[0] = 0.0
+    return means
+
+
+def _earlier_means(
+    owner: npt.NDArray[np.int32], timestamp: npt.NDArray[np.int64], values: Floats, damping: float
+) -> Floats:
+    """For each row the damped mean of the values of the same owner's rows of earlier moments, [rows]."""
+    order = np.lexsort((timestamp, owner))
+    sums = np.concatenate([[0.0], np.cumsum(values[order], dtype=np.float64)])
+    places = np.arange(len(order))
+    new_owner = np.diff(owner[order], prepend=-1) != 0
+    new_moment = new_owner | (np.diff(timestamp[order], prepend=-1) != 0)
+    first = np.maximum.accumulate(np.where(new_owner, places, 0))
+    moment = np.maximum.accumulate(np.where(new_moment, places, 0))
+    means = np.empty(len(order))
+    means[order] = (sums[moment] - sums[first]) / (moment - first + damping)
     return means

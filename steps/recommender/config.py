@@ -1,22 +1,51 @@
 """What can be chosen about a model and its training, and the values that were measured to be good."""
 
-from typing import Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from steps.entry import IntList, StepInputs
 
+ModelName = Literal["bias", "mf", "ranking", "dcn", "history"]
+
+SUITED: Final[dict[ModelName, dict[str, Any]]] = {
+    "bias": {"optimizer": "adam", "learning_rate": 0.02, "l2": 5.0, "epochs": 30},
+    "mf": {"optimizer": "adam", "learning_rate": 0.005, "l2": 10.0, "epochs": 60, "embedding_size": 16},
+    "ranking": {},
+    "dcn": {"optimizer": "adam", "learning_rate": 0.002, "l2": 0.001, "epochs": 20},
+    "history": {
+        "optimizer": "adam",
+        "learning_rate": 0.005,
+        "l2": 400.0,
+        "epochs": 30,
+        "batch_size": 2048,
+        "embedding_size": 32,
+        "hide_users": 0.0,
+    },
+}
+"""What differs from the defaults of `TrainingConfig`, which suit the ranking model."""
+
 
 class TrainingConfig(StepInputs):
     """The parameters that decide a trained model, together with the data."""
 
-    model: Literal["ranking"] = Field("ranking", description="ranking: user and title embeddings, then an MLP")
+    model: ModelName = Field(
+        "ranking",
+        description="bias: mean, user and title; mf: also the product of their vectors (SVD++); ranking: user and "
+        "title embeddings, then an MLP; dcn: also genres, year and the moment, crossed; history: a Gaussian process "
+        "over what the user has rated so far. Other models have other defaults than these: docs/recommender.md",
+    )
     epochs: int = Field(50, ge=1, le=10_000, description="passes over the training rows, at most")
     learning_rate: float = Field(0.1, gt=0, le=10, description="step size of the optimizer")
     batch_size: int = Field(8192, ge=1, description="rows in one step of the optimizer")
     embedding_size: int = Field(32, ge=1, le=4096, description="numbers that describe each user and each title")
     layers: IntList = Field((256, 64), description="sizes of the hidden layers, first to last")
-    l2: float = Field(0.01, ge=0, description="L2 penalty on the weights of the hidden layers")
+    l2: float = Field(
+        0.01,
+        ge=0,
+        description="L2 penalty on the weights of the hidden layers; of models without such, on what is known of each "
+        "user and title, in ratings",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units left out in each training step")
     activation: Literal["relu", "selu", "elu", "gelu", "swish", "tanh"] = Field(
         "relu", description="non-linearity of the hidden layers"
@@ -41,8 +70,17 @@ class TrainingConfig(StepInputs):
     )
     seed: int = Field(1, ge=0, lt=2**31, description="decides everything random")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_suit_the_model(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("model") in SUITED:
+            return {**SUITED[given["model"]], **given}
+        return given
+
     @model_validator(mode="after")
     def _layers_are_sizes(self) -> Self:
         if any(not 1 <= size <= 65_536 for size in self.layers):
             raise ValueError(f"layers must be sizes from 1 to 65536, not {list(self.layers)}")
+        if self.model == "history" and self.hide_users:
+            raise ValueError("hide_users must be 0 for the model history, which learns from whole users")
         return self

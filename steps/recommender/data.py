@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,8 @@ from steps.entry import StepError
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 Columns = Mapping[str, npt.NDArray[Any]]
-"""Equally long columns by name: `user` and `title` are embedding rows (int32), `rating` is float32."""
+"""Equally long columns by name: `user` and `title` are embedding rows (int32), `rating` is float32, `timestamp` int64
+seconds since 1970; `owner`, where it is there, tells apart users whom the vocabulary does not know (int32)."""
 
 PARTS: Final = ("train", "validation", "test")
 RATING_COLUMNS: Final = ("user_id", "item_id", "title", "rating", "timestamp")
@@ -39,6 +40,8 @@ class Split:
     scale: RatingScale
     dataset: str
     """The name of the data."""
+    items: pl.DataFrame | None = None
+    """What is known of items: `item_id`, `year` and `genres`, where the source has that."""
 
     def parts(self) -> dict[str, pl.DataFrame]:
         """The parts that have rows, by name."""
@@ -64,7 +67,12 @@ def read_split(folder: Path) -> Split:
         **frames,
         scale=scale,
         dataset=str(description.get("name", "ratings")),
+        items=_read_if_there(folder / "items.parquet"),
     )
+
+
+def _read_if_there(path: Path) -> pl.DataFrame | None:
+    return pl.read_parquet(path) if path.exists() else None
 
 
 def require_files(folder: Path, names: Iterable[str], *, made_by: str) -> None:
@@ -80,7 +88,14 @@ def encode(ratings: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, npt.NDArr
         "user": vocabulary.user_rows(ratings["user_id"]),
         "title": vocabulary.title_rows(ratings["title"]),
         "rating": ratings["rating"].to_numpy().astype(np.float32),
+        "timestamp": ratings["timestamp"].to_numpy().astype(np.int64),
     }
+
+
+def encode_in_turn(parts: Sequence[pl.DataFrame], vocabulary: Vocabulary) -> dict[str, npt.NDArray[Any]]:
+    """The rows of several parts, one after the other, with their `owner`."""
+    together = pl.concat(parts)
+    return {**encode(together, vocabulary), "owner": together["user_id"].rank("dense").to_numpy().astype(np.int32)}
 
 
 def count_rows(columns: Columns) -> int:

@@ -10,13 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from steps.recommender import baselines, data, metrics
-from steps.recommender.baselines import Baseline
+from steps.recommender.baselines import Baseline, Bias
 from steps.recommender.data import Columns, RatingScale, Split
 from steps.recommender.metrics import Bootstrap, CalibrationBin, Comparison, Floats, Quality
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 MODEL: Final = "model"
 """The name of the judged model among the systems; the others are baselines."""
+PREQUENTIAL_BASELINE: Final = "title mean + user so far"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,22 @@ class Evaluation:
     slices: Sequence[SliceResult]
     distribution: Distribution
     calibration: Sequence[CalibrationBin]
+    prequential: Mapping[str, PartResult]
+    """Systems on each part when the user's own earlier ratings, of any part, are known at the moment of the request."""
+    prequential_comparison: Comparison
+    """The model with `PREQUENTIAL_BASELINE` in that case, on `judged_on`."""
     seed: int
     resamples: int = metrics.RESAMPLES
     confidence: float = metrics.CONFIDENCE
 
 
-def judge(split: Split, predictions: Mapping[str, Floats], *, seed: int) -> Evaluation:
+def judge(
+    split: Split, predictions: Mapping[str, Floats], predictions_in_turn: Mapping[str, Floats], *, seed: int
+) -> Evaluation:
     """Compare a model's `predictions` for each part of `split`, [rows], with the truth and with baselines.
+
+    Those are static: everything is frozen where training ends. In `predictions_in_turn`, as strictly, the weights are
+    frozen and the ratings known that the user gave at earlier moments. Both kinds are judged apart.
 
     The baselines see the training rows only; how strongly they are damped is chosen on the validation rows, as the
     model's epoch was, so that neither side has an advantage.
@@ -84,31 +94,28 @@ def judge(split: Split, predictions: Mapping[str, Floats], *, seed: int) -> Eval
     bootstraps = {name: _bootstrap(part, systems[name], seed) for name, part in parts.items()}
     best = min(fitted, key=lambda name: metrics.rmse(chosen_on["rating"], _rate(fitted[name], chosen_on, split.scale)))
     judged_on = list(parts)[-1]
+    in_turn = _systems_in_turn(split, vocabulary, fitted["title mean"], predictions_in_turn)
+    bootstraps_in_turn = {name: _bootstrap(part, in_turn[name], seed) for name, part in parts.items()}
     truth, predicted = columns[judged_on]["rating"], predictions[judged_on]
     return Evaluation(
         judged_on=judged_on,
-        parts={
-            name: PartResult(
-                rows=len(part),
-                users=part["user_id"].n_unique(),
-                systems={system: bootstraps[name].quality(system) for system in systems[name]},
-            )
-            for name, part in parts.items()
-        },
+        parts={name: _part_result(part, systems[name], bootstraps[name]) for name, part in parts.items()},
         best_baseline=best,
         comparison=bootstraps[judged_on].compare(MODEL, best),
         slices=_slices(parts[judged_on], columns[judged_on], systems[judged_on], best, seed),
         distribution=distribution(truth, predicted, split.scale),
         calibration=metrics.calibration(truth, predicted),
+        prequential={name: _part_result(part, in_turn[name], bootstraps_in_turn[name]) for name, part in parts.items()},
+        prequential_comparison=bootstraps_in_turn[judged_on].compare(MODEL, PREQUENTIAL_BASELINE),
         seed=seed,
     )
 
 
-def fit_baselines(train: Columns, validation: Columns, vocabulary: Vocabulary) -> dict[str, Baseline]:
+def fit_baselines(train: Columns, validation: Columns, vocabulary: Vocabulary) -> dict[str, Bias]:
     """Every baseline by name, from the simplest, each with the damping that suits `validation` best."""
     users, titles = len(vocabulary.users), len(vocabulary.titles)
 
-    def best(candidates: Sequence[Baseline]) -> Baseline:
+    def best(candidates: Sequence[Bias]) -> Bias:
         return min(candidates, key=lambda fitted: metrics.rmse(validation["rating"], fitted.predict(validation)))
 
     return {
@@ -160,6 +167,41 @@ def verdict(evaluation: Evaluation) -> str:
 def interval(estimate: metrics.Estimate, sign: str = "") -> str:
     """`1.034 [1.020, 1.048]`; with `sign="+"` positive numbers have a plus."""
     return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+
+
+def prequential_verdict(evaluation: Evaluation) -> str:
+    """The same when the user's earlier ratings are known at the moment of the request."""
+    part = evaluation.prequential[evaluation.judged_on].systems
+    return (
+        f"With the user's earlier ratings known: RMSE {interval(part[MODEL].rmse)}, "
+        f"{PREQUENTIAL_BASELINE} {interval(part[PREQUENTIAL_BASELINE].rmse)}."
+    )
+
+
+def _part_result(part: pl.DataFrame, systems: Mapping[str, Floats], bootstrap: Bootstrap) -> PartResult:
+    return PartResult(
+        rows=len(part),
+        users=part["user_id"].n_unique(),
+        systems={system: bootstrap.quality(system) for system in systems},
+    )
+
+
+def _systems_in_turn(
+    split: Split, vocabulary: Vocabulary, title_mean: Bias, predictions: Mapping[str, Floats]
+) -> dict[str, dict[str, Floats]]:
+    """The ratings of the model and of a running mean of each user for each part, one row after the other."""
+    parts = split.parts()
+    together = data.encode_in_turn(list(parts.values()), vocabulary)
+    ends = np.cumsum([len(part) for part in parts.values()])[:-1]
+
+    def running(damping: float) -> dict[str, Floats]:
+        rated = np.clip(title_mean.predict_in_turn(together, damping), split.scale.minimum, split.scale.maximum)
+        return dict(zip(parts, np.split(rated, ends), strict=True))
+
+    chosen_on = "validation" if "validation" in parts else "train"
+    truth = parts[chosen_on]["rating"].to_numpy()
+    best = min(map(running, baselines.USER_DAMPINGS), key=lambda rated: metrics.rmse(truth, rated[chosen_on]))
+    return {name: {MODEL: predictions[name], PREQUENTIAL_BASELINE: best[name]} for name in parts}
 
 
 def _rate(baseline: Baseline, columns: Columns, scale: RatingScale) -> Floats:

@@ -17,10 +17,18 @@ def main(model: str, requests: str, answers: str) -> None:
 
     asked = json.loads(Path(requests).read_text())
     loaded = tf.saved_model.load(model)
+
+    def tensor(value: list[object], kind: str, rank: int) -> tf.Tensor:
+        # No rows of a history are an empty list, which has lost its second dimension.
+        return tf.constant(value, kind, shape=None if value else [0] * rank)
+
     answered = {
         signature: {
             name: loaded.signatures[signature](
-                **{column: tf.constant(request[column], kind) for column, kind in inputs.items()}
+                **{
+                    column: tensor(request[column], kind, 2 if column.startswith("history_") else 1)
+                    for column, kind in inputs.items()
+                }
             )["rating"]
             .numpy()
             .tolist()

@@ -5,7 +5,15 @@ from html import escape
 
 from steps.recommender import charts
 from steps.recommender.charts import Line
-from steps.recommender.evaluation import MODEL, Evaluation, PartResult, SliceResult, interval, verdict
+from steps.recommender.evaluation import (
+    MODEL,
+    PREQUENTIAL_BASELINE,
+    Evaluation,
+    PartResult,
+    SliceResult,
+    interval,
+    verdict,
+)
 from steps.recommender.history import EpochRecord
 from steps.recommender.metrics import Estimate
 
@@ -22,6 +30,7 @@ def build_page(
     """The page, as a whole HTML document; `notes` are warnings that stand right below the verdict."""
     sections = [
         _systems_section(evaluation),
+        _prequential_section(evaluation),
         _slices_section(evaluation),
         _training_section(history, best_epoch),
         _predictions_section(evaluation),
@@ -73,6 +82,17 @@ def _part_table(part: str, result: PartResult) -> str:
     ]
     about = f"{part.capitalize()}: {result.rows:,} ratings of {result.users:,} users"
     return _table(about, ["system", "RMSE", "MAE"], rows, emphasised=MODEL)
+
+
+def _prequential_section(evaluation: Evaluation) -> str:
+    about = (
+        "Above, everything is frozen where training ends (static). Here the weights are, but each rating is predicted "
+        "knowing what the same user has rated at earlier moments, as a running service would (prequential). Only "
+        "models that read a history gain by it. On the same rows, the model's RMSE minus that of "
+        f"{PREQUENTIAL_BASELINE} is {interval(evaluation.prequential_comparison.difference, sign='+')}."
+    )
+    tables = (_part_table(part, result) for part, result in reversed(list(evaluation.prequential.items())))
+    return _section("With the user's earlier ratings known", f"<p>{escape(about)}</p>", *tables)
 
 
 def _slices_section(evaluation: Evaluation) -> str:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,23 +15,39 @@ import tensorflow as tf
 
 from steps.entry import StepError
 from steps.recommender import load_and_predict
-from steps.recommender.models import predict_ratings
 from steps.recommender.trained_model import TrainedModel
 from steps.recommender.vocabulary import OOV_ROW
 
-Request = Mapping[str, Sequence[Any]]
-"""Columns of equal length: `user_id` and `movie_title` text, `timestamp` whole seconds since 1970."""
+Request = Mapping[str, Any]
+"""Columns of equal length: `user_id` and `movie_title` text, `timestamp` whole seconds since 1970. And for each row
+what the user has rated so far, filled up to equal length with empty titles: `history_titles` text, `history_ratings`,
+`history_timestamps`."""
 
 SIGNATURES: Final = {
     "serving_default": {"user_id": "string", "movie_title": "string", "timestamp": "int64"},
     "without_timestamp": {"user_id": "string", "movie_title": "string"},
 }
 """The inputs of each signature, all [rows]. Every one answers `rating`, float32 [rows]."""
+HISTORY_SIGNATURE: Final = {
+    "with_history": {
+        "movie_title": "string",
+        "timestamp": "int64",
+        "history_titles": "string",
+        "history_ratings": "float32",
+        "history_timestamps": "int64",
+    }
+}
+"""What models that remember have besides; what is of the history is [rows, ratings]."""
 
 TOLERANCE: Final = 1e-4
 """How far an answer may be off the trained model's, in rating units: float32 sums differ in their last digits."""
 
 _SMOKE_SECONDS: Final = 300
+
+
+def signatures_of(trained: TrainedModel) -> dict[str, dict[str, str]]:
+    """The inputs and their types of each signature that `trained` is exported with."""
+    return {**SIGNATURES, **HISTORY_SIGNATURE} if trained.model.remembers else dict(SIGNATURES)
 
 
 class RatingService(tf.Module):  # type: ignore[misc]
@@ -41,27 +57,47 @@ class RatingService(tf.Module):  # type: ignore[misc]
         super().__init__()
         # The variables are kept without the Keras object that made them: loading it would need its Python class.
         self.weights = list(trained.model.variables)
-        self._rate = trained.model.rate.python_function
+        # A function, not the model: what is an attribute of a module is saved with it.
+        self._rate = trained.model.rate
+        self._rate_with_history = trained.model.rate_with_history
+        self._signatures = signatures_of(trained)
+        self._last_moment = tf.constant(trained.last_moment, tf.int64)
         self._users = _lookup(trained.vocabulary.users)
         self._titles = _lookup(trained.vocabulary.titles)
 
     def signatures(self) -> dict[str, Any]:
-        """The concrete function of each signature in `SIGNATURES`."""
-
-        def without_timestamp(user_id: tf.Tensor, movie_title: tf.Tensor) -> dict[str, tf.Tensor]:
-            rows = {"user": self._users.lookup(user_id), "title": self._titles.lookup(movie_title)}
-            return {"rating": self._rate(rows)}
+        """The concrete function of each of the model's signatures."""
 
         def serving_default(user_id: tf.Tensor, movie_title: tf.Tensor, timestamp: tf.Tensor) -> dict[str, tf.Tensor]:
-            del timestamp  # clients send it; models that use the moment of the request will read it
-            return without_timestamp(user_id, movie_title)
+            rows = {"user": self._users.lookup(user_id), "title": self._titles.lookup(movie_title)}
+            return {"rating": self._rate({**rows, "timestamp": timestamp})}
 
-        functions = {"serving_default": serving_default, "without_timestamp": without_timestamp}
+        def without_timestamp(user_id: tf.Tensor, movie_title: tf.Tensor) -> dict[str, tf.Tensor]:
+            return serving_default(user_id, movie_title, tf.fill(tf.shape(user_id), self._last_moment))
+
+        def with_history(
+            movie_title: tf.Tensor,
+            timestamp: tf.Tensor,
+            history_titles: tf.Tensor,
+            history_ratings: tf.Tensor,
+            history_timestamps: tf.Tensor,
+        ) -> dict[str, tf.Tensor]:
+            asked = {"title": self._titles.lookup(movie_title), "timestamp": timestamp}
+            history = {
+                "title": self._titles.lookup(history_titles),
+                "rating": history_ratings,
+                "timestamp": history_timestamps,
+                "known": tf.cast(history_titles != "", tf.float32),
+            }
+            return {"rating": self._rate_with_history(asked, history)}
+
+        functions = (serving_default, without_timestamp, with_history)
         return {
-            name: tf.function(functions[name]).get_concrete_function(
-                **{column: tf.TensorSpec([None], kind, column) for column, kind in columns.items()}
+            function.__name__: tf.function(function).get_concrete_function(
+                **{column: _spec(column, kind) for column, kind in self._signatures[function.__name__].items()}
             )
-            for name, columns in SIGNATURES.items()
+            for function in functions
+            if function.__name__ in self._signatures
         }
 
 
@@ -97,12 +133,18 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
     Raises:
         StepError: it cannot be loaded, an answer differs by more than `TOLERANCE`, or one is outside the scale.
     """
-    requests = smoke_requests(trained)
-    expected = {name: expected_ratings(trained, request) for name, request in requests.items()}
-    answers = _ask_in_fresh_process(folder, requests)
+    signatures, requests = signatures_of(trained), smoke_requests(trained)
+    answers = _ask_in_fresh_process(folder, signatures, requests)
+    expected = {
+        signature: {
+            name: expected_ratings(trained, {column: request[column] for column in inputs})
+            for name, request in requests.items()
+        }
+        for signature, inputs in signatures.items()
+    }
     largest = 0.0
-    for name, ratings in expected.items():
-        for signature in SIGNATURES:
+    for signature, by_name in expected.items():
+        for name, ratings in by_name.items():
             answered = np.asarray(answers[signature][name], np.float64)
             if answered.shape != ratings.shape:
                 raise StepError(
@@ -113,24 +155,43 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
             if not difference <= TOLERANCE:
                 raise StepError(f"smoke test: {signature} answers {name} {difference} off the trained model's rating")
             largest = max(largest, difference)
-    sample = ("one row", "unknown ids")
+    sample, by_default = ("one row", "unknown ids"), expected["serving_default"]
     return {
         "largest_difference": largest,
         "tolerance": TOLERANCE,
-        "rows": {name: len(ratings) for name, ratings in expected.items()},
-        "samples": {name: {**requests[name], "rating": expected[name].tolist()} for name in sample},
+        "rows": {name: len(ratings) for name, ratings in by_default.items()},
+        "samples": {
+            name: {column: requests[name][column] for column in SIGNATURES["serving_default"]}
+            | {"rating": by_default[name].tolist()}
+            for name in sample
+        },
     }
 
 
 def expected_ratings(trained: TrainedModel, request: Request) -> npt.NDArray[np.float32]:
     """What the trained model itself answers, looked up without TensorFlow's tables."""
-    users = {user: row for row, user in enumerate(trained.vocabulary.users, start=1)}
     titles = {title: row for row, title in enumerate(trained.vocabulary.titles, start=1)}
-    columns = {
-        "user": np.array([users.get(user, OOV_ROW) for user in request["user_id"]], np.int32),
-        "title": np.array([titles.get(title, OOV_ROW) for title in request["movie_title"]], np.int32),
-    }
-    return predict_ratings(trained.model, columns)
+
+    def title_rows(asked: Iterable[str]) -> npt.NDArray[np.int32]:
+        return np.array([titles.get(title, OOV_ROW) for title in asked], np.int32)
+
+    title = title_rows(request["movie_title"])
+    timestamp = np.array(request.get("timestamp", [trained.last_moment] * len(title)), np.int64)
+    if "history_titles" in request:
+        texts = np.array(request["history_titles"], np.str_).reshape(len(title), -1 if len(title) else 0)
+        history = {
+            "title": title_rows(texts.ravel()).reshape(texts.shape),
+            "rating": np.array(request["history_ratings"], np.float32).reshape(texts.shape),
+            "timestamp": np.array(request["history_timestamps"], np.int64).reshape(texts.shape),
+            "known": (texts != "").astype(np.float32),
+        }
+        rated: npt.NDArray[np.float32] = trained.model.rate_with_history(
+            {"title": title, "timestamp": timestamp}, history
+        ).numpy()
+        return rated
+    users = {user: row for row, user in enumerate(trained.vocabulary.users, start=1)}
+    user = np.array([users.get(user, OOV_ROW) for user in request["user_id"]], np.int32)
+    return trained.model.predict_ratings({"user": user, "title": title, "timestamp": timestamp})
 
 
 def _lookup(values: Sequence[str]) -> tf.lookup.StaticHashTable:
@@ -139,14 +200,29 @@ def _lookup(values: Sequence[str]) -> tf.lookup.StaticHashTable:
 
 
 def _request(users: Sequence[str], titles: Sequence[str]) -> Request:
-    return {"user_id": list(users), "movie_title": list(titles), "timestamp": [892_870_992] * len(users)}
+    # Histories of 0 to 3 ratings, the first of which are of one moment.
+    lengths = [row % 4 for row in range(len(users))]
+    return {
+        "user_id": list(users),
+        "movie_title": list(titles),
+        "timestamp": [892_870_992] * len(users),
+        "history_titles": [[*titles[:length], *[""] * (3 - length)] for length in lengths],
+        "history_ratings": [[4.0, 2.0, 5.0][:length] + [0.0] * (3 - length) for length in lengths],
+        "history_timestamps": [[892_000_000, 892_000_000, 892_870_000]] * len(users),
+    }
 
 
-def _ask_in_fresh_process(folder: Path, requests: Mapping[str, Request]) -> dict[str, Any]:
+def _spec(column: str, kind: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None, None] if column.startswith("history_") else [None], kind, column)
+
+
+def _ask_in_fresh_process(
+    folder: Path, signatures: Mapping[str, Mapping[str, str]], requests: Mapping[str, Request]
+) -> dict[str, Any]:
     """The answers to each request by signature and name, from `load_and_predict` run on its own."""
     with tempfile.TemporaryDirectory() as scratch:
         asked, answered = Path(scratch, "requests.json"), Path(scratch, "answers.json")
-        asked.write_text(json.dumps({"signatures": SIGNATURES, "requests": requests}))
+        asked.write_text(json.dumps({"signatures": signatures, "requests": requests}))
         # -I keeps this project, and any setting of Python in the environment, out of the process.
         command = [sys.executable, "-I", load_and_predict.__file__, str(folder), str(asked), str(answered)]
         # Servers are not told to use Keras 2, as this package tells its own process.

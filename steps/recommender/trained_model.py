@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_recommenders as tfrs
+import numpy.typing as npt
 
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale, Split, require_files
+from steps.recommender.features import TitleTable
 from steps.recommender.history import EpochRecord
-from steps.recommender.models import build_model
+from steps.recommender.models import Basis, RatingModel, build_model
 from steps.recommender.training import Training, TrainingData, encode_training_data
 from steps.recommender.vocabulary import Vocabulary
 
@@ -20,18 +21,21 @@ DESCRIPTION = "model.json"
 VOCABULARY = "vocabulary.json"
 WEIGHTS = "weights.weights.h5"
 HISTORY = "history.json"
+BASIS = "basis.npz"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
     """A model with the weights of its best epoch, and how it came to be."""
 
-    model: tfrs.models.Model
+    model: RatingModel
     config: TrainingConfig
     vocabulary: Vocabulary
     scale: RatingScale
     history: Sequence[EpochRecord]
     best_epoch: int
+    last_moment: int
+    """When the last training rating was given, in seconds since 1970."""
     data_digest: str
     """`TrainingData.digest` of what it was trained on."""
 
@@ -55,6 +59,9 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2))
     (folder / HISTORY).write_text(json.dumps([asdict(record) for record in training.history], indent=2))
     training_data.vocabulary.save(folder / VOCABULARY)
+    arrays = {f"titles/{name}": array for name, array in training_data.titles.arrays().items()}
+    arrays |= {f"train/{name}": array for name, array in training_data.train.items()}
+    np.savez_compressed(folder / BASIS, allow_pickle=False, **arrays)
     training.model.save_weights(folder / WEIGHTS)
 
 
@@ -64,14 +71,28 @@ def load(folder: Path) -> TrainedModel:
     Raises:
         StepError: the folder is not a trained model.
     """
-    require_files(folder, [DESCRIPTION, VOCABULARY, WEIGHTS, HISTORY], made_by="train")
+    require_files(folder, [DESCRIPTION, VOCABULARY, BASIS, WEIGHTS, HISTORY], made_by="train")
     description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
     config = TrainingConfig.model_validate(description["parameters"])
     scale = RatingScale(**description["rating_scale"])
     vocabulary = Vocabulary.load(folder / VOCABULARY)
-    model = build_model(config, vocabulary, scale, mean=description["mean_rating"])
+    with np.load(folder / BASIS, allow_pickle=False) as stored:
+        train, titles = _group(stored, "train"), TitleTable.from_arrays(_group(stored, "titles"))
+    model = build_model(config, Basis(vocabulary, scale, description["mean_rating"], titles, train))
     model.load_weights(folder / WEIGHTS)
+    model.remember(train)
     history = [EpochRecord(**record) for record in json.loads((folder / HISTORY).read_text())]
     return TrainedModel(
-        model, config, vocabulary, scale, history, description["best_epoch"], description["data_digest"]
+        model=model,
+        config=config,
+        vocabulary=vocabulary,
+        scale=scale,
+        history=history,
+        best_epoch=description["best_epoch"],
+        last_moment=int(train["timestamp"].max()),
+        data_digest=description["data_digest"],
     )
+
+
+def _group(stored: Any, group: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(f"{group}/"): stored[name] for name in stored.files if name.startswith(f"{group}/")}

@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 
 from steps.entry import StepError
 from steps.recommender import checkpoint, data, metrics
 from steps.recommender.checkpoint import Checkpoint
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns, RatingScale, Split
+from steps.recommender.features import TitleTable
 from steps.recommender.history import EpochRecord
-from steps.recommender.models import build_model, predict_ratings
+from steps.recommender.models import Basis, RatingModel, build_model
 from steps.recommender.vocabulary import Vocabulary
 
 TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
@@ -29,8 +30,16 @@ class TrainingData:
 
     train: Columns
     validation: Columns
+    validation_in_turn: Columns
+    """The training rows of the validation rows' users and then the validation rows, with `owner`."""
     vocabulary: Vocabulary
     scale: RatingScale
+    titles: TitleTable
+
+    def basis(self) -> Basis:
+        """What a model may know before it learns."""
+        mean = float(np.mean(self.train["rating"]))
+        return Basis(self.vocabulary, self.scale, mean, self.titles, self.train)
 
     def digest(self) -> str:
         """A fingerprint of all of it: SHA-256 in hexadecimal."""
@@ -43,7 +52,7 @@ class TrainingData:
 class Training:
     """A finished training: the model has the weights of `best_epoch`."""
 
-    model: tfrs.models.Model
+    model: RatingModel
     history: Sequence[EpochRecord]
     best_epoch: int
 
@@ -55,7 +64,11 @@ def encode_training_data(split: Split) -> TrainingData:
     """
     vocabulary = Vocabulary.of(split.train)
     train, validation = (data.encode(part, vocabulary) for part in (split.train, split.validation))
-    return TrainingData(train, validation, vocabulary, split.scale)
+    users = split.validation["user_id"].unique()
+    earlier = split.train.filter(pl.col("user_id").is_in(users.implode()))
+    in_turn = data.encode_in_turn([earlier, split.validation], vocabulary)
+    titles = TitleTable.of(split.train, split.items, vocabulary)
+    return TrainingData(train, validation, in_turn, vocabulary, split.scale, titles)
 
 
 def prepare_device() -> str:
@@ -83,9 +96,7 @@ def train_and_evaluate(
     Raises:
         StepError: the training diverged.
     """
-    model = build_model(
-        config, training_data.vocabulary, training_data.scale, mean=float(np.mean(training_data.train["rating"]))
-    )
+    model = build_model(config, training_data.basis())
     step = compile_step(model, training_data.train)
     fingerprint = _fingerprint(config, training_data)
     progress = checkpoint.load(state, fingerprint) or _not_started(model, fingerprint)
@@ -103,24 +114,24 @@ def train_and_evaluate(
         report(record)
 
     model.set_weights(progress.best_weights)
+    model.remember(training_data.train)
     return Training(model, _records(progress), progress.best_epoch)
 
 
-def compile_step(model: tfrs.models.Model, columns: Columns) -> TrainStep:
+def compile_step(model: RatingModel, columns: Columns) -> TrainStep:
     """`model.train_step` as one graph for batches of any size, traced before the first epoch's clock starts."""
-    batch = {name: tf.TensorSpec([None], column.dtype) for name, column in columns.items()}
-    step = tf.function(model.train_step, input_signature=[batch])
+    step = tf.function(model.train_step, input_signature=[model.batch_signature(columns)])
     step.get_concrete_function()
     compiled: TrainStep = step
     return compiled
 
 
-def train_epoch(model: tfrs.models.Model, step: TrainStep, rows: Columns, size: int) -> dict[str, float]:
+def train_epoch(model: RatingModel, step: TrainStep, rows: Columns, size: int) -> dict[str, float]:
     """One pass over `rows` in batches of `size`: the mean `loss` and `total_loss`, and the model's metrics."""
     model.reset_metrics()
     results = [
-        (len(batch["rating"]), step({name: tf.constant(column) for name, column in batch.items()}))
-        for batch in data.batches(rows, size)
+        (count, step({name: tf.constant(column) for name, column in batch.items()}))
+        for count, batch in model.training_batches(rows, size)
     ]
     weights = np.array([count for count, _ in results]) / data.count_rows(rows)
     means = {
@@ -130,20 +141,29 @@ def train_epoch(model: tfrs.models.Model, step: TrainStep, rows: Columns, size: 
     return {**{name: float(value) for name, value in results[-1][1].items()}, **means}
 
 
-def evaluate(model: tfrs.models.Model, columns: Columns) -> float:
+def evaluate(model: RatingModel, columns: Columns) -> float:
     """The RMSE of the model's answers to `columns`."""
-    return metrics.rmse(columns["rating"], predict_ratings(model, columns))
+    return metrics.rmse(columns["rating"], model.predict_ratings(columns))
+
+
+def validate(model: RatingModel, training_data: TrainingData) -> float:
+    """The RMSE of what would be served for the validation rows: with the user's earlier ratings, where models ask."""
+    if not model.remembers:
+        return evaluate(model, training_data.validation)
+    predicted = model.predict_in_turn(training_data.validation_in_turn)
+    rating = training_data.validation["rating"]
+    return metrics.rmse(rating, predicted[len(predicted) - len(rating) :])
 
 
 def _run_epoch(
-    model: tfrs.models.Model, step: TrainStep, training_data: TrainingData, config: TrainingConfig, *, epoch: int
+    model: RatingModel, step: TrainStep, training_data: TrainingData, config: TrainingConfig, *, epoch: int
 ) -> EpochRecord:
     started = time.perf_counter()
     hide = {"user": config.hide_users, "title": config.hide_titles}
     rows = data.epoch_rows(training_data.train, seed=config.seed, epoch=epoch, hide=hide)
     trained = train_epoch(model, step, rows, config.batch_size)
     seconds = time.perf_counter() - started
-    validation_rmse = evaluate(model, training_data.validation)
+    validation_rmse = validate(model, training_data)
     if not np.isfinite([trained["total_loss"], validation_rmse]).all():
         raise StepError(
             f"the training diverged: in epoch {epoch} the loss is {trained['total_loss']}. "
@@ -166,11 +186,11 @@ def _fingerprint(config: TrainingConfig, training_data: TrainingData) -> str:
     return hashlib.sha256(f"{parameters} {training_data.digest()} {tf.__version__}".encode()).hexdigest()
 
 
-def _not_started(model: tfrs.models.Model, fingerprint: str) -> Checkpoint:
+def _not_started(model: RatingModel, fingerprint: str) -> Checkpoint:
     return Checkpoint(fingerprint, [], (), (), best_epoch=0, best_weights=model.get_weights())
 
 
-def _advance(progress: Checkpoint, model: tfrs.models.Model, record: EpochRecord) -> Checkpoint:
+def _advance(progress: Checkpoint, model: RatingModel, record: EpochRecord) -> Checkpoint:
     weights = model.get_weights()
     best_before = min((past["validation_rmse"] for past in progress.history), default=np.inf)
     is_best = record.validation_rmse < best_before

@@ -47,7 +47,7 @@ def test_training_learns_and_writes_the_whole_model_folder(inputs: Path) -> None
     files = {path.name for path in (inputs / "model").iterdir()}
     errors = [record["validation_rmse"] for record in history(inputs)]
 
-    assert files == {"model.json", "vocabulary.json", "weights.weights.h5", "history.json"}
+    assert files == {"model.json", "vocabulary.json", "basis.npz", "weights.weights.h5", "history.json"}
     assert len(errors) == 4
     assert min(errors) < 0.8 * errors[0]
 

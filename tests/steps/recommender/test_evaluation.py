@@ -26,7 +26,8 @@ def _split(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 def judged(split: Split, predict: Callable[[pl.DataFrame], Floats]) -> Evaluation:
     """The evaluation of what `predict` answers for each part."""
-    return judge(split, {name: predict(part) for name, part in split.parts().items()}, seed=1)
+    predictions = {name: predict(part) for name, part in split.parts().items()}
+    return judge(split, predictions, predictions, seed=1)
 
 
 def test_an_oracle_is_better(split: Split) -> None:

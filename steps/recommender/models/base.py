@@ -1,0 +1,98 @@
+"""What all models share: a basis to start from, answers within the scale, and batches to learn from."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from steps.recommender import data
+from steps.recommender.data import Columns, RatingScale
+from steps.recommender.features import TitleTable
+from steps.recommender.vocabulary import Vocabulary
+
+FEATURES: Final = ("user", "title", "timestamp")
+"""The columns that say what is asked."""
+
+Features = dict[str, tf.Tensor]
+"""A batch by column name, each [rows]: `user` and `title` int32, `timestamp` int64 seconds since 1970, and where the
+truth is known `rating` float32."""
+Answers = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a model is told before it learns: of the training rows, and of nothing else."""
+
+    vocabulary: Vocabulary
+    scale: RatingScale
+    mean: float
+    """The mean training rating, from which predictions start."""
+    titles: TitleTable
+    train: Columns
+    """The training rows: who rated what."""
+
+    @property
+    def rows(self) -> int:
+        """How many training rows there are."""
+        return data.count_rows(self.train)
+
+
+class RatingModel(tfrs.models.Model):  # type: ignore[misc]
+    """A model that answers ratings. Subclasses say how, in `call`, and what they learn from, in `compute_loss`."""
+
+    prediction_batch = 32_768
+    """Rows answered at a time, which bounds memory."""
+    remembers = False
+    """Whether an answer depends on what the user has rated so far, given with the request."""
+
+    def __init__(self, basis: Basis) -> None:
+        super().__init__()
+        self.scale = basis.scale
+        self._compiled_rate: Callable[[Features], tf.Tensor] | None = None
+
+    def rate(self, features: Features) -> tf.Tensor:
+        """The rating that is served for each row, float32 [rows]: the nearest to `call`'s within the scale."""
+        return tf.clip_by_value(self(features), self.scale.minimum, self.scale.maximum)
+
+    def rate_with_history(self, asked: Features, history: Features) -> tf.Tensor:
+        """The rating that is served for each row of `asked`, [rows], to users who have rated nothing but `history`.
+
+        `history` has `title`, `rating`, `timestamp` and `known` (0 where a place is empty), all [rows, ratings]. Only
+        models that remember can answer.
+        """
+        raise NotImplementedError
+
+    def predict_ratings(self, columns: Columns) -> Answers:
+        """`rate` for any number of rows, [rows]."""
+        if self._compiled_rate is None:
+            self._compiled_rate = tf.function(self.rate, reduce_retracing=True)
+        parts = [
+            self._compiled_rate({name: tf.constant(batch[name]) for name in FEATURES}).numpy()
+            for batch in data.batches(columns, self.prediction_batch)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def predict_in_turn(self, columns: Columns) -> Answers:
+        """The rating that is served for each row when the same `owner`'s rows of earlier moments are known, [rows]."""
+        return self.predict_ratings(columns)
+
+    def remember(self, train: Columns) -> None:
+        """Take what the training rows say beyond the weights: nothing, for most models."""
+
+    def training_batches(self, rows: Columns, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
+        """Batches for `train_step` from the rows of an epoch, each with how many rows it holds."""
+        for batch in data.batches(rows, size):
+            yield data.count_rows(batch), batch
+
+    def batch_signature(self, columns: Columns) -> dict[str, tf.TensorSpec]:
+        """The shapes and types of what `training_batches` makes of `columns`."""
+        return {name: tf.TensorSpec([None], column.dtype) for name, column in columns.items()}
+
+
+def starting_from(mean: float) -> Any:
+    """An initializer that spares the first epochs from finding the mean."""
+    return tf.keras.initializers.Constant(mean)

@@ -1,0 +1,63 @@
+"""Models that add up what is known of a user and of a title, and the product of both."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from steps.recommender.config import TrainingConfig
+from steps.recommender.models.base import Basis, Features, RatingModel
+
+
+class BiasModel(RatingModel):
+    """The mean rating, how the user differs from it, and how the title does."""
+
+    def __init__(self, config: TrainingConfig, basis: Basis) -> None:
+        super().__init__(basis)
+        self.users, self.titles = len(basis.vocabulary.users) + 1, len(basis.vocabulary.titles) + 1
+        self.mean = basis.mean
+        # `l2` damps as if each had that many more ratings at the mean.
+        self.regularizer = tf.keras.regularizers.L2(config.l2 / basis.rows)
+        self.user_bias = self.embedding(self.users, 1, "zeros")
+        self.title_bias = self.embedding(self.titles, 1, "zeros")
+        self.task = tfrs.tasks.Ranking(
+            loss=tf.keras.losses.MeanSquaredError(), metrics=[tf.keras.metrics.RootMeanSquaredError(name="rmse")]
+        )
+
+    def embedding(self, rows: int, size: int, start: str) -> tf.keras.layers.Embedding:
+        """A table of `size` numbers for each of `rows`, kept small by `l2`."""
+        return tf.keras.layers.Embedding(
+            rows, size, embeddings_initializer=start, embeddings_regularizer=self.regularizer
+        )
+
+    def call(self, features: Features, training: bool = False) -> tf.Tensor:
+        """The rating of each row, float32 [rows]."""
+        del training
+        return self.mean + tf.squeeze(self.user_bias(features["user"]) + self.title_bias(features["title"]), axis=1)
+
+    def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
+        """The mean squared error of a batch, a scalar; updates the metric `rmse`."""
+        return self.task(labels=features["rating"], predictions=self(features, training=training))
+
+
+class FactorModel(BiasModel):
+    """Biases and the product of a user's and a title's vector, where what a user has rated, however, counts as well.
+
+    Koren, Factorization Meets the Neighborhood (KDD 2008), section 4: SVD++.
+    """
+
+    def __init__(self, config: TrainingConfig, basis: Basis) -> None:
+        super().__init__(config, basis)
+        self.user_factors = self.embedding(self.users, config.embedding_size, "uniform")
+        self.title_factors = self.embedding(self.titles, config.embedding_size, "uniform")
+        self.rated_factors = self.embedding(self.titles, config.embedding_size, "uniform")
+        rated = np.unique(np.stack([basis.train["user"], basis.train["title"]], axis=1), axis=0)
+        self.rated_by, self.rated = tf.constant(rated[:, 0]), tf.constant(rated[:, 1])
+        counts = np.bincount(rated[:, 0], minlength=self.users)
+        self.share = tf.constant(1 / np.sqrt(np.maximum(counts, 1)), tf.float32)
+
+    def call(self, features: Features, training: bool = False) -> tf.Tensor:
+        """The rating of each row, float32 [rows]."""
+        sums = tf.math.unsorted_segment_sum(self.rated_factors(self.rated), self.rated_by, self.users)
+        users = self.user_factors(tf.range(self.users)) + sums * self.share[:, None]
+        product = tf.reduce_sum(tf.gather(users, features["user"]) * self.title_factors(features["title"]), axis=1)
+        return super().call(features, training) + product

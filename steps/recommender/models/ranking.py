@@ -1,0 +1,77 @@
+"""The article's model: two embeddings and a multilayer perceptron."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from steps.recommender.config import TrainingConfig
+from steps.recommender.data import RatingScale
+from steps.recommender.models.base import Basis, Features, RatingModel, starting_from
+
+
+class RankingModel(RatingModel):
+    """A user and a title embedding, concatenated, then dense layers down to one number: the rating.
+
+    The model of TensorFlow Recommenders' ranking tutorial, with regularised hidden layers.
+    """
+
+    def __init__(self, config: TrainingConfig, basis: Basis) -> None:
+        super().__init__(basis)
+        vocabulary, scale = basis.vocabulary, basis.scale
+        self.user_embedding = tf.keras.layers.Embedding(len(vocabulary.users) + 1, config.embedding_size)
+        self.title_embedding = tf.keras.layers.Embedding(len(vocabulary.titles) + 1, config.embedding_size)
+        self.hidden = [
+            tf.keras.layers.Dense(
+                size, activation=config.activation, kernel_regularizer=tf.keras.regularizers.L2(config.l2)
+            )
+            for size in config.layers
+        ]
+        self.dropout = config.dropout
+        self.dropout_seed = config.seed
+        self.bounded = config.loss == "bce"
+        share = np.clip((basis.mean - scale.minimum) / (scale.maximum - scale.minimum), 0.01, 0.99)
+        start = math.log(share / (1 - share)) if self.bounded else basis.mean
+        self.output_layer = tf.keras.layers.Dense(1, bias_initializer=starting_from(start))
+        self.task = tfrs.tasks.Ranking(
+            loss=ScaledCrossentropy(scale) if self.bounded else tf.keras.losses.MeanSquaredError(),
+            metrics=[tf.keras.metrics.RootMeanSquaredError(name="rmse")],
+        )
+
+    def describe(self, features: Features) -> tf.Tensor:
+        """What the hidden layers read, float32 [rows, numbers]."""
+        return tf.concat([self.user_embedding(features["user"]), self.title_embedding(features["title"])], axis=1)
+
+    def call(self, features: Features, training: bool = False) -> tf.Tensor:
+        """The rating of each row, float32 [rows]; with squared error it may lie outside the scale."""
+        activations = self.describe(features)
+        for number, layer in enumerate(self.hidden):
+            activations = layer(activations)
+            if training and self.dropout:
+                # What is dropped follows from the step, so that a resumed training drops the same units.
+                draw = self.optimizer.iterations * len(self.hidden) + number
+                seed = tf.stack([tf.constant(self.dropout_seed, tf.int64), draw])
+                activations = tf.nn.experimental.stateless_dropout(activations, self.dropout, seed=seed)
+        output = tf.squeeze(self.output_layer(activations), axis=1)
+        if self.bounded:
+            return self.scale.minimum + (self.scale.maximum - self.scale.minimum) * tf.sigmoid(output)
+        return output
+
+    def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
+        """The loss of a batch without regularisation, a scalar; updates the metric `rmse`."""
+        return self.task(labels=features["rating"], predictions=self(features, training=training))
+
+
+class ScaledCrossentropy(tf.keras.losses.Loss):  # type: ignore[misc]
+    """Binary cross-entropy between ratings that are first scaled to 0..1."""
+
+    def __init__(self, scale: RatingScale) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of each row, [rows], from ratings and predicted ratings."""
+        span = self.scale.maximum - self.scale.minimum
+        truth, predicted = (y_true - self.scale.minimum) / span, (y_pred - self.scale.minimum) / span
+        return tf.keras.backend.binary_crossentropy(truth, predicted)
