@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bring = add_command(commands, "import", "copy a file or folder into the store as a new version")
     bring.add_argument("name", metavar="NAME")
     bring.add_argument("path", type=Path, metavar="PATH")
+    bring.add_argument("--unpack", action="store_true", help="PATH is a zip or tar file: import what it holds")
     bring.add_argument("-m", "--message", default="", help="a word about the version")
     export = add_command(commands, "export", "copy a version to a new or empty folder")
     export.add_argument("ref", metavar="REF", help=_REF)
@@ -98,7 +99,7 @@ def _create(store: Store, arguments: argparse.Namespace) -> Answer:
 
 
 def _import(store: Store, arguments: argparse.Namespace) -> Answer:
-    imported = store.datasets.import_path(arguments.name, arguments.path, arguments.message)
+    imported = store.datasets.import_path(arguments.name, arguments.path, arguments.message, unpack=arguments.unpack)
     version = imported.version
     text = f"{version.ref}  {amount(version)}"
     text += f", unchanged from {imported.same_as}: it takes no space of its own" if imported.same_as else ""

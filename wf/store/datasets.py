@@ -16,7 +16,7 @@ from wf.store.ids import new_id
 from wf.store.layout import Layout, in_use, remove_tree
 from wf.store.records import Dataset, DatasetVersion
 from wf.store.removal import removing
-from wf.store.transfer import stage
+from wf.store.transfer import stage, stage_archive
 from wf.store.unknown import unknown_dataset, unknown_version
 
 
@@ -109,14 +109,14 @@ class Datasets:
             _create(db, name)
         return self.get(name)
 
-    def import_path(self, name: str, path: Path, message: str = "") -> Imported:
-        """Copy a file or folder of this machine into the store as a new version of the dataset."""
+    def import_path(self, name: str, path: Path, message: str = "", *, unpack: bool = False) -> Imported:
+        """Copy a file or folder, or what an archive holds, into the store as a new version of the dataset."""
         _check_name(name)
         with in_use(self._layout.temporary):
-            return self._import(name, path, message)
+            return self._import(name, path, message, unpack)
 
-    def _import(self, name: str, path: Path, message: str) -> Imported:
-        staged, outward = stage(path, self._layout)
+    def _import(self, name: str, path: Path, message: str, unpack: bool) -> Imported:
+        staged, outward = (stage_archive(path, self._layout), ()) if unpack else stage(path, self._layout)
         try:
             with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
                 artifact = self._artifacts.commit(staged)

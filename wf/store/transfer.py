@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem
+from wf.store.archives import extract, is_archive
 from wf.store.layout import Layout, remove_tree
 
 
@@ -40,6 +41,21 @@ def stage(path: Path, layout: Layout) -> tuple[Path, tuple[str, ...]]:
         if not copied:
             remove_tree(copy)
     return copy, tuple(str(each.relative_to(source)) for each in _everything_in(source) if _leads_out(each, source))
+
+
+def stage_archive(path: Path, layout: Layout) -> Path:
+    """Unpack a zip or tar file next to the store. Raises `InvalidWorkflow` if it is none, or reaches outside."""
+    if not is_archive(path):
+        hint = "a zip or tar file ends with .zip, .tar, .tar.gz, .tgz, .tar.bz2 or .tar.xz"
+        raise InvalidWorkflow([Problem(f"`{path}` is not an archive", hint=hint)])
+    folder = layout.temporary / f"import-{uuid4().hex}"
+    folder.mkdir()
+    try:
+        extract(path, folder)
+    except BaseException:
+        remove_tree(folder)
+        raise
+    return folder
 
 
 def copy_out(content: Path, folder: Path) -> None:
