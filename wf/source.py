@@ -103,6 +103,7 @@ def parse(text: str, path: Path) -> Document:
     builder = _Builder(path, text.splitlines())
     if root is None:
         raise InvalidWorkflow([Problem(f"`{path}` is empty", Span(path, 1, 1))])
+    builder.refuse_bomb(root)
     data = builder.build(root, ())
     if builder.problems:
         raise InvalidWorkflow(builder.problems)
@@ -149,6 +150,17 @@ class _Builder:
         self.texts: dict[Loc, str] = {}
         self._open: set[int] = set()
         self._nodes = 0
+
+    def refuse_bomb(self, root: yaml.Node) -> None:
+        """Raise, before anything is expanded, if the file is small only because its aliases repeat one another."""
+        sizes: dict[int, int] = {}
+        if _expanded_size(root, sizes) <= MAX_NODES:
+            return
+        # The smallest that is too big: what it holds is not, so here is where the file says it too often.
+        first = root
+        while big := next((child for child in _children(first) if sizes.get(id(child), 1) > MAX_NODES), None):
+            first = big
+        raise InvalidWorkflow([Problem("this grows without bounds or is nested too deeply", self._span(first))])
 
     def build(self, node: yaml.Node, loc: Loc) -> Any:
         self.values[loc] = self._span(node)
@@ -239,6 +251,21 @@ class _Builder:
         line = self.lines[start.line] if start.line < len(self.lines) else ""
         last = end.column if end.line == start.line else len(line)
         return Span(self.path, start.line + 1, start.column + 1, max(1, last - start.column))
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _expanded_size(node: yaml.Node, sizes: dict[int, int], depth: int = 0) -> int:
+    """Nodes with every alias expanded. Rings and depths count little: the builder tells of them."""
+    if id(node) not in sizes:
+        sizes[id(node)] = 1
+        if depth <= MAX_DEPTH:
+            sizes[id(node)] += sum(_expanded_size(child, sizes, depth + 1) for child in _children(node))
+    return sizes[id(node)]
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, path: Path) -> Problem:
