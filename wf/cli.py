@@ -16,6 +16,7 @@ from wf.errors import InvalidWorkflow, Problem, TaskFailed, WfError
 COMMANDS: Final = {
     "Run": {
         "run": "run a workflow",
+        "resume": "go on with a run that did not come to its end",
         "plan": "show what a run would do",
         "validate": "check workflow files",
         "graph": "draw the jobs: Mermaid or SVG",

@@ -31,7 +31,7 @@ def test_new_store(tmp_path: Path) -> None:
     Store.open(tmp_path).close()
 
     names = sorted(path.name for path in (tmp_path / ".wf").iterdir())
-    folders = ["artifacts", "cache", "code", "runs", "state", "storage", "tmp"]
+    folders = ["artifacts", "cache", "claims", "code", "runs", "state", "storage", "tmp"]
     assert names == [".gitignore", "README.txt", *folders, "wf.db"]
     assert (tmp_path / ".wf" / ".gitignore").read_text() == "*\n"
     assert (tmp_path / ".wf" / "README.txt").read_text() == "mine"

@@ -19,6 +19,9 @@ The life of a backend in one run:
 
 `doorway()`, after `prepare`, from any thread, at any time: how tasks reach this machine, if they can.
 
+`adopt(launch, job)`, in place of `start`, where the `wf` that had started the same task as `job` of the run in `launch`
+was killed: a handle as `start` gives it, if the process still runs or has succeeded. Nothing else of it is left then.
+
 `sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left. So does `known_digest(task)`,
 which says what `image_digest` would, as far as that is known without making or fetching anything.
 """
@@ -71,6 +74,15 @@ class Handle(Protocol):
     """One started task. What it holds is its backend's own business."""
 
 
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A task that another process had started."""
+
+    handle: Handle
+    age: float
+    """Seconds since its start."""
+
+
 class Backend(Protocol):
     """See the module's docstring for who calls what, and when."""
 
@@ -90,6 +102,9 @@ class Backend(Protocol):
 
     def start(self, launch: Launch) -> Handle:
         """2. Start a task; raises `EnvironmentProblem` if the engine cannot."""
+
+    def adopt(self, launch: Launch, job: str) -> Adopted | None:
+        """2. Carry on with what a killed `wf` has started; its log begins where the engine still has it."""
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """3. Everything that the task prints."""

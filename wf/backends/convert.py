@@ -28,6 +28,8 @@ CA_PATH = "/run/wf/ca-certificates.crt"
 TEMPORARY = "/tmp"  # noqa: S108 - of a container, which shares it with nobody
 SHARED_MEMORY = 1 << 30
 """Of /dev/shm: an upper limit, taken only when used. Docker's 64 MiB stop PyTorch's data loaders."""
+ROLE = "wf.role"
+"""A label of the containers of tasks, which helpers have not."""
 STEP_PROCESSES = 4096
 """Limit of a step, threads included: far above what TensorFlow starts, far below what stops a machine."""
 PROCESSES = 16384
@@ -65,8 +67,8 @@ def to_container_config(launch: Launch, around: Surroundings) -> dict[str, Any]:
         "NetworkMode": around.network,
         "Init": True,
         "ShmSize": SHARED_MEMORY,
-        # wf keeps the log, so the engine need not: with its default driver a big log is written and parsed twice.
-        "LogConfig": {"Type": "none"},
+        # wf keeps the log. What the engine keeps is for a wf that goes on where a killed one was, and is cheap.
+        "LogConfig": {"Type": "local", "Config": {"max-size": "20m", "max-file": "5", "compress": "false"}},
         **_limits(launch),
         **_gpu_request(around),
         **(_sandbox() if step else {}),
@@ -78,7 +80,7 @@ def to_container_config(launch: Launch, around: Surroundings) -> dict[str, Any]:
     config: dict[str, Any] = {
         "Image": around.image,
         "Env": [f"{name}={value}" for name, value in sorted(_environment(launch, around).items())],
-        "Labels": dict(around.labels),
+        "Labels": {**around.labels, ROLE: "task"},
         "HostConfig": host_config,
     }
     if task.entrypoint is not None:

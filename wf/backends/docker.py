@@ -8,13 +8,15 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from wf.backends.base import Exit, Handle, Launch
-from wf.backends.convert import Surroundings, can_join, inputs_folder, joined_to, to_container_config
+from wf.backends.base import Adopted, Exit, Handle, Launch
+from wf.backends.convert import ROLE, Surroundings, can_join, inputs_folder, joined_to, to_container_config
 from wf.backends.engine import Engine, find_doorway, find_engine, remove_container, remove_volume, reporting
 from wf.backends.holders import Holders, Place
 from wf.backends.images import Images, Wanted
@@ -129,6 +131,34 @@ class DockerBackend:
         if launch.storage:
             self._storage = launch.storage, around
         return container
+
+    def adopt(self, launch: Launch, job: str) -> Adopted | None:
+        """Find its container, with its views and the log that the engine has kept; remove what is of no use."""
+        engine = self._found_engine()
+        around = self._surroundings(launch, engine)
+        client = engine.connect()
+        wanted = [f"wf.project={self._project}", f"wf.run={launch.run}", f"wf.job={job}"]
+        with reporting(f"job `{launch.task.id}` cannot be carried on with"):
+            adopted = None
+            for each in client.containers(all=True, filters={"label": wanted}):
+                found = client.inspect_container(each["Id"])
+                if adopted is None and is_of_use(found):
+                    adopted = found
+                else:
+                    remove_container(client, each["Id"])
+            if adopted is None:
+                client.close()
+                return None
+            output = client.logs(adopted["Id"], stream=True, follow=True)
+        views = {
+            mount["Destination"].removeprefix("/inputs/"): View(mount["Name"])
+            for mount in adopted["Mounts"]
+            if mount["Type"] == "volume" and mount["Destination"].startswith("/inputs/")
+        }
+        if launch.storage:
+            self._storage = launch.storage, around
+        age = max(0.0, time.time() - datetime.fromisoformat(adopted["State"]["StartedAt"][:19] + "+00:00").timestamp())
+        return Adopted(Container(adopted["Id"], output, launch, around, client, views), age)
 
     def _start_container(
         self, client: Any, launch: Launch, around: Surroundings, views: Mapping[str, View]
@@ -308,6 +338,13 @@ def make_places(launch: Launch) -> None:
     if not launch.task.is_step:
         for folder in (inputs, launch.outputs, *launch.outputs.iterdir(), *filter(None, [launch.storage])):
             folder.chmod(OPEN_TO_ALL)
+
+
+def is_of_use(container: Mapping[str, Any]) -> bool:
+    """Whether what the engine tells of a container says that it is that of a task, and runs or has succeeded."""
+    state = container["State"]
+    succeeded = state["Status"] == "exited" and state["ExitCode"] == 0 and not state["OOMKilled"]
+    return ROLE in container["Config"]["Labels"] and (bool(state["Running"]) or succeeded)
 
 
 def _own(handle: Handle) -> Container:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from wf.backends.base import Exit, Handle, Launch
+from wf.backends.base import Adopted, Exit, Handle, Launch
 from wf.control.control import LOOPBACK, Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
@@ -108,6 +108,11 @@ class FakeBackend:
             self.handles.append(handle)
             self.most_at_once = max(self.most_at_once, sum(not each.waited for each in self.handles))
         return handle
+
+    def adopt(self, launch: Launch, job: str) -> Adopted | None:
+        """Nothing: a fake task dies with its process."""
+        assert self._plan is not None, f"adopt({launch.task.id}): called before prepare"
+        return None
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """What `FAKE_LOG` says, then nothing until the task ends."""

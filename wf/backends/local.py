@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from wf.host import CA_VARIABLES
 
 KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 """What a process sees of the environment of `wf` beside the network's settings: more could change results unseen."""
+
+_LEFTOVERS_END = 5.0
+"""Seconds after which a process that was killed is left to the kernel."""
 
 _GUARDIAN = """
 import os, signal, sys, time
@@ -84,6 +88,16 @@ class LocalProcesses:
         reaper.start()
         return LocalProcess(process, reaper)
 
+    def end_leftovers(self, outputs: Path) -> None:
+        """Await the end of what a killed `wf` had started for a folder of outputs: its guardian may still be at it."""
+        mark = b"WF_OUTPUTS=%s\0" % os.fsencode(outputs.absolute())
+        deadline = time.monotonic() + _LEFTOVERS_END
+        while (found := _processes_with(mark)) and time.monotonic() < deadline:
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """What arrives on the pipe that is its standard output and error."""
         output = _own(handle).process.stdout
@@ -120,6 +134,16 @@ class LocalProcesses:
         if self._guardian is not None:
             self._guardian.communicate("done")
             self._guardian = None
+
+
+def _processes_with(mark: bytes) -> list[int]:
+    """Processes that have a variable in their environment, where this can be seen."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
 
 
 def kept_environment() -> dict[str, str]:

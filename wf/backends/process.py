@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from wf.backends.base import Exit, Handle, Launch
+from wf.backends.base import Adopted, Exit, Handle, Launch
 from wf.backends.local import LocalProcess, LocalProcesses, kept_environment
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems
 from wf.control.control import LOOPBACK, Doorway
@@ -83,6 +83,11 @@ class ProcessBackend:
         for name, path in launch.inputs.items():
             (inputs / name).symlink_to(path.absolute())
         return self._processes.start(launch, self._environment(launch, inputs), launch.code)
+
+    def adopt(self, launch: Launch, job: str) -> Adopted | None:
+        """Nothing: a process does not outlive its `wf`."""
+        self._processes.end_leftovers(launch.outputs)
+        return None
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """Everything that the step prints."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import wf
-from wf.backends.base import Backend, Exit, Handle, Launch
+from wf.backends.base import Adopted, Backend, Exit, Handle, Launch
 from wf.backends.local import LocalProcess, LocalProcesses, kept_environment
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
@@ -70,6 +70,13 @@ class WithPrograms:
         if not _is_program(launch.task):
             return self._inner.start(launch)
         return ProgramProcess(self._processes.start(launch, self._environment(launch), launch.scratch))
+
+    def adopt(self, launch: Launch, job: str) -> Adopted | None:
+        """A program does not outlive its `wf`; anything else may."""
+        if not _is_program(launch.task):
+            return self._inner.adopt(launch, job)
+        self._processes.end_leftovers(launch.outputs)
+        return None
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """Everything that it prints."""

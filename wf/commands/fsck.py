@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from wf.commands.shared import open_history
+from wf.commands.shared import open_history, sweep
 from wf.errors import TaskFailed
 from wf.report.text import size
 from wf.store.fsck import Report
@@ -27,8 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print what was found."""
+    store = open_history(Path.cwd())
+    if arguments.repair:
+        sweep(store, store.layout.root, keep=store.claims.held_runs())
     with _Progress() as progress:
-        report = open_history(Path.cwd()).check(repair=arguments.repair, tell=progress.tell)
+        report = store.check(repair=arguments.repair, tell=progress.tell)
     if arguments.json:
         findings = [finding.to_json() for finding in report.findings]
         print(json.dumps({"artifacts": report.artifacts, "bytes": report.bytes, "findings": findings}, indent=2))

@@ -2,11 +2,9 @@
 
 import argparse
 import os
-import sys
-from contextlib import closing
+from pathlib import Path
 
-from wf.commands.shared import add_choices, add_workflow, chosen_reuse, compile_workflow, open_store, with_images
-from wf.errors import Interrupted, TaskFailed
+from wf.commands.shared import add_choices, add_output, add_workflow, chosen_reuse, compile_workflow, with_images
 from wf.plan import parse_size
 
 
@@ -16,12 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_choices(parser)
     jobs = min(4, os.cpu_count() or 1)
     parser.add_argument("-j", "--jobs", type=_count, default=jobs, metavar="N", help=f"jobs at once ({jobs})")
-    parser.add_argument(
-        "--output",
-        choices=("live", "plain", "json"),
-        default="live",
-        help="what to print: live on a terminal, plain lines elsewhere, or json for programs",
-    )
+    add_output(parser)
     parser.add_argument(
         "--log-limit",
         type=_bytes,
@@ -42,43 +35,30 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = compile_workflow(arguments)
     reuse = chosen_reuse(arguments, plan)
 
-    from wf.backends.choose import choose
-    from wf.deployments.handlers import deployment_handler
-    from wf.deployments.service import Deployments
-    from wf.gradient.emulator import Emulator
-    from wf.report import open_report
-    from wf.runner import run_plan
-    from wf.secrets import load_secrets
+    from wf.commands.execution import carry_out
     from wf.settings import load_settings
+    from wf.store.resume import Settings
 
-    settings = load_settings(plan.root)
-    plan = with_images(plan, arguments.image, settings).with_inputs_mode(arguments.inputs_mode)
+    plan = with_images(plan, arguments.image, load_settings(plan.root)).with_inputs_mode(arguments.inputs_mode)
     plan = plan.without_fail_fast() if arguments.keep_going else plan
-    backend, reason = choose(arguments.backend, plan.root, settings)
-    store = open_store(plan.root)
-    secrets = load_secrets(store.layout.folder, environ=os.environ, env_file=arguments.secrets)
-    deployments = Deployments(plan.root, settings, secrets)
-    emulator = Emulator(plan.root, deployments)
-    with closing(emulator), open_report(arguments.output, store, sys.stdout) as emit:
-        result = run_plan(
-            plan,
-            backend=backend,
-            store=store,
-            secrets=secrets,
-            emit=emit,
-            jobs=arguments.jobs,
-            reuse=reuse,
-            log_limit=arguments.log_limit,
-            backend_reason=reason,
-            handlers=(deployment_handler(deployments, lambda request: request.by), emulator),
-        )
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if result.state == "cancelled":
-        raise Interrupted("stopped")
-    if result.state != "succeeded":
-        raise TaskFailed("a job failed")
-    return 0
+    settings = Settings(
+        backend=arguments.backend,
+        jobs=arguments.jobs,
+        reuse=reuse.allowed,
+        forced=tuple(sorted(reuse.forced)),
+        secrets=_path(arguments.secrets),
+        inputs=_path(arguments.inputs),
+        set=tuple(arguments.set),
+        image=tuple(arguments.image),
+        inputs_mode=arguments.inputs_mode,
+        log_limit=arguments.log_limit,
+        keep_going=arguments.keep_going,
+    )
+    return carry_out(plan, settings, arguments.output)
+
+
+def _path(path: Path | None) -> str:
+    return str(path.absolute()) if path else ""
 
 
 def _bytes(text: str) -> int:

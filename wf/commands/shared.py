@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,16 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """How to tell about a run."""
+    parser.add_argument(
+        "--output",
+        choices=("live", "plain", "json"),
+        default="live",
+        help="what to print: live on a terminal, plain lines elsewhere, or json for programs",
+    )
+
+
 def chosen_reuse(arguments: argparse.Namespace, plan: Plan) -> "Reuse":
     """What of `add_choices` says which jobs run in any case."""
     from wf.runner import Reuse
@@ -119,14 +130,22 @@ def open_history(folder: Path) -> "Store":
 
 
 def open_store(root: Path) -> "Store":
-    """The project's store. What a killed `wf` has left is swept up first, which costs a query if there is nothing."""
+    """The project's store. What a killed `wf` has left is swept up first, but for jobs that a run may still take over.
+
+    That costs a query if there is nothing.
+    """
     from wf.store import Store
 
     store = Store.open(root)
-    left = store.history.recover()
+    sweep(store, root, keep=store.claims.named_runs())
+    return store
+
+
+def sweep(store: "Store", root: Path, *, keep: Collection[int], workflow: str = "") -> None:
+    """Remove what runs have left whose `wf` is dead: all runs, or those of a workflow, but not those to `keep`."""
+    left = [run for run in store.history.recover() if run.id not in keep and workflow in ("", run.workflow)]
     for name in sorted({run.backend for run in left}):
         _sweep(store, root, name, [run.id for run in left if run.backend == name])
-    return store
 
 
 def _sweep(store: "Store", root: Path, backend_name: str, runs: list[int]) -> None:

@@ -6,7 +6,7 @@ A job starts the moment its own needs have ended as it asks; there are no levels
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import Empty
 
@@ -47,9 +47,11 @@ from wf.runner.worker import (
 )
 from wf.store import Store
 from wf.store.artifacts import text_digest
+from wf.store.claims import Claim, Holder, Taken
 from wf.store.history import JobEnd, recorded_name
 from wf.store.layout import in_use
 from wf.store.records import DatasetVersion, InputRecord
+from wf.store.resume import TakenOver
 
 GRACE = 5.0
 """Seconds between asking a task to end and killing it."""
@@ -57,9 +59,22 @@ GRACE = 5.0
 CLEANUP = 60.0
 """Seconds that jobs which run whatever happens have after the run was stopped."""
 
+POLL = 0.05
+"""Seconds between looking whether the job that this one waits for is done elsewhere."""
+
 STOPPED = "stopped by the user"
 
 _ASKED, _KILLED, _GIVEN_UP = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A task whose inputs are there."""
+
+    task: Task
+    given: Mapping[str, Given]
+    inputs: tuple[InputRecord, ...]
+    key: CacheKey
 
 
 @dataclass(eq=False)
@@ -71,6 +86,7 @@ class _Running:
     key: CacheKey
     inputs: tuple[InputRecord, ...]
     decision: Decision
+    claim: Claim | None
     handle: Handle | None = None
     """`None` until its process runs."""
     started: float = 0.0
@@ -97,8 +113,10 @@ class Scheduler:
         emit: Emit,
         jobs: int,
         reuse: Reuse,
+        taken_over: Sequence[TakenOver] = (),
     ) -> None:
         self.states: dict[str, JobState] = {task.id: "waiting" for task in plan.tasks}
+        self.states |= {job.job: "succeeded" for job in taken_over}
         self.gave_up = False
         """Whether a task could not be ended: something of it may be left in the backend."""
         self._plan = plan
@@ -114,8 +132,11 @@ class Scheduler:
         self._attempts: dict[str, int] = {}
         """How often jobs were tried in vain."""
         self._running: dict[str, _Running] = {}
-        self._digests: dict[tuple[str, str], str] = {}
-        self._metrics: dict[tuple[str, str], float] = {}
+        self._blocked: dict[str, _Prepared] = {}
+        """Those whose job another run, or another job of this one, is carrying out."""
+        self._taken_over = taken_over
+        self._digests = {(job.job, name): each.digest for job in taken_over for name, each in job.outputs.items()}
+        self._metrics = {(job.job, name): value for job in taken_over for name, value in job.metrics.items()}
         self._cleaning: list[Worker] = []
         self._signals = 0
         self._deadline = math.inf
@@ -129,6 +150,9 @@ class Scheduler:
         """Run until every job has come to its end."""
         if self._plan.timeout is not None:
             self._deadline = time.monotonic() + self._plan.timeout
+        for job in self._taken_over:
+            self._emit(JobFinished(job=job.job, state="succeeded", seconds=0.0, cached_from=job.origin))
+            self._queue.end(self._plan.task(job.job))
         try:
             while self._queue or self._running:
                 while len(self._running) < self._jobs and (task := self._queue.next(self._has_room)):
@@ -158,6 +182,9 @@ class Scheduler:
 
     def _consider(self, task: Task) -> None:
         """Start a job whose needs have all ended, unless its condition says no."""
+        if prepared := self._blocked.get(task.id):
+            self._carry_out(prepared)
+            return
         try:
             before = ancestors(self._needs, task.id)
             reason = why_not(task.condition, self.states, before, self._text, self._metric)
@@ -187,18 +214,61 @@ class Scheduler:
             secrets=self._shared.secrets,
             code=self._shared.code,
         )
+        prepared = _Prepared(task, inputs, records, key)
+        if not self._is_done_before(prepared):
+            self._carry_out(prepared)
+
+    def _is_done_before(self, prepared: _Prepared) -> bool:
+        """Whether an earlier execution stands for the task, whose end is then recorded."""
+        task = prepared.task
+        if not self._reuse.may_stand_in(task):
+            return False
         with in_use(self._shared.layout.artifacts):  # what stands for its outputs stays until that is recorded
-            decision = decide(task, key, self._reuse, self._store, self._workflow, self._shared.run)
-            if earlier := decision.earlier:
-                self._store.history.start_job(self._shared.run, task.id, key, records)
-                outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
-                self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
-                return
+            earlier = self._store.earlier(prepared.key)
+            if earlier is None:
+                return False
+            self._store.history.start_job(self._shared.run, task.id, prepared.key, prepared.inputs)
+            outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
+            self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
+            return True
+
+    def _carry_out(self, prepared: _Prepared) -> None:
+        """Start the task, unless somebody does the same at this moment: then it waits for what comes of that."""
+        task, key = prepared.task, prepared.key
+        claim = self._store.claims.take(self._claim_name(prepared)) if task.image is not None else None
+        if isinstance(claim, Taken):
+            if task.id not in self._blocked:
+                self._emit(JobNote(job=task.id, message=self._waits_for(claim.holder)))
+            self._blocked[task.id] = prepared
+            self._queue.pause(task, POLL)
+            return
+        self._blocked.pop(task.id, None)
+        if self._is_done_before(prepared):  # in the moment before the claim was free
+            if claim is not None:
+                claim.give_back()
+            return
+        if claim is not None and claim.left_by is None:
+            claim.name(Holder(self._shared.run, task.id))
+        decision = decide(task, key, self._reuse, self._store, self._workflow, self._shared.run)
         attempt = self._attempts.get(task.id, 0) + 1
-        worker = Worker(self._shared, task, inputs, key, attempt)
-        self._running[task.id] = _Running(task, worker, key, records, decision, attempt=attempt)
+        worker = Worker(self._shared, task, prepared.given, key, attempt, claim)
+        self._running[task.id] = _Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt)
         self.states[task.id] = "running"
         worker.start()
+
+    def _claim_name(self, prepared: _Prepared) -> str:
+        """What the same job is called in every run; for one that runs in any case, in this one and those it resumes."""
+        task, digest = prepared.task, prepared.key.digest
+        if self._reuse.may_stand_in(task) and task.outputs:
+            return digest
+        return f"{digest}-{self._store.history.first_attempt(self._shared.run)}-{self._plan.tasks.index(task)}"
+
+    def _waits_for(self, holder: Holder | None) -> str:
+        if holder is None:
+            return "waiting for another run, which does the same job"
+        if holder.run == self._shared.run:
+            return f"waiting for `{holder.job}`, which is the same job"
+        return f"waiting for run {holder.run}, which does the same job"
 
     def _await_cleaning(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -323,6 +393,8 @@ class Scheduler:
         pause = task.retry.pause(attempt)
         self._store.history.fail_attempt(self._shared.run, task.id, attempt, end)
         running.worker.recorded.set()
+        if running.claim is not None:
+            running.claim.give_back()
         self._emit(
             AttemptFailed(
                 job=task.id,
@@ -359,6 +431,8 @@ class Scheduler:
         self._store.history.finish_job(self._shared.run, task.id, end)
         if running is not None:
             running.worker.recorded.set()
+            if running.claim is not None:
+                running.claim.let_go() if running.pressure >= _GIVEN_UP else running.claim.give_back()
         self._emit(
             JobFinished(
                 job=task.id,

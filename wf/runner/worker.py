@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -24,6 +24,7 @@ from wf.runner.gather import gather
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.register import register_model
 from wf.store.artifacts import Artifacts
+from wf.store.claims import Claim, Holder
 from wf.store.joblog import LogWriter
 from wf.store.layout import JobFolder, Layout, in_use
 from wf.store.state import StateFolder
@@ -159,7 +160,15 @@ class Shared:
 class Worker:
     """Starts one task, reads its log, waits for it, removes its traces and stores what it has left."""
 
-    def __init__(self, shared: Shared, task: Task, inputs: Mapping[str, Given], key: CacheKey, attempt: int) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        task: Task,
+        inputs: Mapping[str, Given],
+        key: CacheKey,
+        attempt: int = 1,
+        claim: Claim | None = None,
+    ) -> None:
         self.told_to_end = threading.Event()
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
         self.recorded = threading.Event()
@@ -173,7 +182,9 @@ class Worker:
         self._inputs = inputs
         self._key = key
         self._attempt = attempt
+        self._claim = claim
         self._folder: JobFolder = shared.layout.job(shared.run, task.id)
+        self._outputs = self._folder.outputs
         self._splitter = LineSplitter(shared.masker)
         self._state: StateFolder | None = None
         self._handle: Handle | None = None
@@ -230,11 +241,12 @@ class Worker:
         inputs = self._place_inputs()
         state = self._acquire_state()
         try:
-            exit_ = self._execute(self._launch(inputs, state), log)
+            launch = self._launch(inputs, state)
+            exit_ = self._go_on(launch, log) or self._execute(launch, log)
             if self.told_to_end.is_set() or (error := why_failed(exit_, self._task)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
             self._hold_content()
-            collected = collect(self._task, self._folder.outputs, self._shared.artifacts)
+            collected = collect(self._task, self._outputs, self._shared.artifacts)
             self._state, state = state, None
             return exit_, collected, ""
         finally:
@@ -255,10 +267,35 @@ class Worker:
         self._log([self._shared.masker.mask(line)], log)
         return collected
 
+    def _go_on(self, launch: Launch, log: LogWriter) -> Exit | None:
+        """Carry on with what a killed `wf` had started for the same job, if that still runs or has succeeded."""
+        left_by = self._claim.left_by if self._claim else None
+        if left_by is None:
+            return None
+        left = self._shared.layout.job(left_by.run, left_by.job)
+        started_then = replace(launch, run=left_by.run, outputs=left.outputs, scratch=left.scratch)
+        adopted = self._shared.backend.adopt(started_then, left_by.job)
+        if adopted is None:
+            return None
+        self._note(f"goes on where run {left_by.run} started it, whose wf was killed")
+        exit_ = self._follow(adopted.handle, time.monotonic() - adopted.age, log)
+        if all((left.outputs / output.name).exists() for output in self._task.outputs):
+            self._outputs = left.outputs
+            return exit_
+        # What it left was on its way into the store.
+        self._shared.backend.destroy(adopted.handle)
+        self._splitter = LineSplitter(self._shared.masker)
+        return None
+
     def _execute(self, launch: Launch, log: LogWriter) -> Exit:
+        if self._claim is not None and self._claim.left_by is not None:
+            self._claim.name(Holder(launch.run, launch.task.id))
+        return self._follow(self._shared.backend.start(launch), time.monotonic(), log)
+
+    def _follow(self, handle: Handle, started: float, log: LogWriter) -> Exit:
         backend = self._shared.backend
-        handle = self._handle = backend.start(launch)
-        self._shared.mailbox.tell(Started(self._task.id, handle, time.monotonic()))
+        self._handle = handle
+        self._shared.mailbox.tell(Started(self._task.id, handle, started))
         try:
             for chunk in backend.logs(handle):
                 self._log(self._splitter.feed(chunk), log)

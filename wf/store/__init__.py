@@ -6,6 +6,7 @@ from pathlib import Path
 from wf.cache import CacheKey
 from wf.errors import EnvironmentProblem
 from wf.store.artifacts import Artifacts
+from wf.store.claims import Claims
 from wf.store.database import Connection, connect
 from wf.store.datasets import Datasets
 from wf.store.deployments import DeploymentRecords
@@ -31,6 +32,7 @@ class Store:
         self.models = Models(connection, layout, self.artifacts)
         self.deployments = DeploymentRecords(connection, layout)
         self.garbage = Collector(connection, layout, self.artifacts)
+        self.claims = Claims(layout)
         self._connection = connection
 
     @classmethod

@@ -212,6 +212,12 @@ _MIGRATIONS = (
     """
     CREATE INDEX inputs_by_digest ON inputs (digest);
     """,
+    """
+    ALTER TABLE runs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';   -- JSON: how it was started, beside its plan
+    ALTER TABLE runs ADD COLUMN looked_up TEXT NOT NULL DEFAULT '{}';  -- JSON: versions that it chose when it began
+    ALTER TABLE runs ADD COLUMN resumes INTEGER;                       -- the run that it goes on with
+    CREATE UNIQUE INDEX runs_by_resumed ON runs (resumes) WHERE resumes IS NOT NULL;
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

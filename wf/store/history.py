@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,28 @@ from wf.errors import InvalidWorkflow, Problem
 from wf.events import JobState, RunState, as_text, now
 from wf.plan import Plan, TaskOutput
 from wf.store.artifacts import Artifact, Artifacts
+from wf.store.claims import Claims
 from wf.store.database import Connection, Row, transaction
 from wf.store.datasets import add_version, is_latest
 from wf.store.layout import Layout, below, link, remove_tree
 from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
+from wf.store.plans import as_json
 from wf.store.provenance import read_changes, read_commit
 from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
 from wf.store.removal import remove_runs
+from wf.store.resume import (
+    LookedUp,
+    Settings,
+    TakenOver,
+    Unfinished,
+    ancestors,
+    check_not_resumed,
+    find_unfinished,
+    finished_jobs,
+    take_over,
+    to_json,
+)
 from wf.store.search import RunFilter, find_runs, metric_of_runs
 
 KILLED = "wf was killed"
@@ -50,27 +64,43 @@ class History:
 
     # Writing
 
-    def begin_run(self, plan: Plan, backend: str) -> int:
-        """Record a run that starts now, with all its jobs waiting; returns its number."""
+    def begin_run(
+        self,
+        plan: Plan,
+        backend: str,
+        settings: Settings = Settings(),  # noqa: B008 - it is frozen
+        resumes: int | None = None,
+        taken_over: Sequence[TakenOver] = (),
+    ) -> int:
+        """Record a run that starts now, with all its jobs waiting but those that it takes over; returns its number."""
         commit = read_commit(plan.root)
         values = {
             "workflow": recorded_name(plan),
             "state": "running",
             "started": as_text(now()),
             "backend": backend,
-            "inputs": _json(plan.inputs),
-            "plan": _json(plan),
+            "inputs": as_json(plan.inputs),
+            "plan": as_json(plan),
+            "settings": to_json(settings),
+            "resumes": resumes,
             "wf_version": __version__,
             "git_commit": commit.id,
             "git_dirty": commit.dirty,
             "owner": json.dumps(asdict(this_process())),
         }
         with transaction(self._connection) as db:
+            if resumes is not None:
+                check_not_resumed(db, resumes)
             run = int(_insert(db, "runs", values))
             db.executemany(
                 "INSERT INTO jobs (run, name, position, state) VALUES (?, ?, ?, 'waiting')",
                 [(run, task.id, position) for position, task in enumerate(plan.tasks)],
             )
+            if resumes is not None:
+                take_over(db, run, resumes, taken_over)
+        for job in taken_over:
+            for output, artifact in job.outputs.items():
+                link(self._layout.output(run, job.job, output), self._artifacts.path(artifact.digest))
         return run
 
     def keep_changes(self, run: int, mask: Callable[[str], str]) -> None:
@@ -79,6 +109,10 @@ class History:
             place = self._layout.changes(run)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(mask(read_changes(self._layout.root)), encoding="utf-8")
+
+    def keep_looked_up(self, run: int, looked_up: LookedUp) -> None:
+        """Record what the run looked up when it began, for a run that resumes it."""
+        self._connection.execute("UPDATE runs SET looked_up = ? WHERE id = ?", (to_json(looked_up), run))
 
     def start_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str = "") -> None:
         """Record that a job's process runs, why it does, and what it was given."""
@@ -89,7 +123,7 @@ class History:
                 (as_text(now()), json.dumps(key.to_json()), key.digest, reason, run, job),
             )
             db.executemany(
-                "INSERT INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
                 [(run, job, each.name, each.source, each.digest) for each in inputs],
             )
 
@@ -191,7 +225,7 @@ class History:
                 (KILLED, run),
             )
 
-    def mark_swept(self, runs: Iterable[int]) -> None:
+    def mark_swept(self, runs: Collection[int]) -> None:
         """Remember that nothing is left of these runs but their history and logs."""
         for run in runs:
             for job in self._connection.execute("SELECT name, state FROM jobs WHERE run = ?", (run,)).fetchall():
@@ -199,6 +233,21 @@ class History:
                 if job["state"] != "succeeded":  # it was killed before it could say what the links are
                     remove_tree(self._layout.outputs(run, job["name"]))
             self._connection.execute("UPDATE runs SET swept = 1 WHERE id = ?", (run,))
+        Claims(self._layout).forget(frozenset(runs))
+
+    # Resuming
+
+    def find_unfinished(self, ref: str = "") -> Unfinished:
+        """A run to resume: by its number, the last one of a workflow given by its path in the project, or the last."""
+        return find_unfinished(self._connection, ref)
+
+    def finished_jobs(self, run: int) -> tuple[TakenOver, ...]:
+        """The jobs of a run that have succeeded, and whose outputs are there and whole."""
+        return finished_jobs(self._connection, self._artifacts, run)
+
+    def first_attempt(self, run: int) -> int:
+        """The run that this one goes on with, over all that were resumed in between; itself if it resumes none."""
+        return ancestors(self._connection, run)[-1]
 
     # Reading
 
@@ -248,7 +297,11 @@ class History:
             log = self._layout.job(run, row["job"]).attempt_log(row["attempt"])
             failed = AttemptRecord(row["attempt"], row["seconds"], row["exit_code"], row["error"], log)
             attempts[row["job"]].append(failed)
-        registered = self._connection.execute("SELECT job, id FROM models WHERE run = ?", (run,)).fetchall()
+        registered = self._connection.execute(
+            "SELECT job, id FROM models JOIN jobs ON jobs.name = job "
+            "WHERE jobs.run = ? AND models.run IN (jobs.run, cached_from)",
+            (run,),
+        ).fetchall()
         models = {row["job"]: row["id"] for row in registered}
         return tuple(
             JobRecord(
@@ -337,23 +390,3 @@ def _insert(db: Connection, table: str, values: Mapping[str, object]) -> int:
     names, places = ", ".join(values), ", ".join("?" for _ in values)
     cursor = db.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(values.values()))  # noqa: S608
     return cursor.lastrowid or 0
-
-
-def _json(value: object) -> str:
-    return json.dumps(_plain(value), sort_keys=True, default=str)
-
-
-def _plain(value: object) -> object:
-    """Plain data for anything that a plan holds; each record says its type, since some fields have several."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            "record": type(value).__name__,
-            **{each.name: _plain(getattr(value, each.name)) for each in fields(value)},
-        }
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return value

@@ -22,6 +22,7 @@ artifacts/   outputs of jobs and imported datasets, named by their content: read
 runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
 state/       checkpoints of jobs that did not finish
+claims/      which jobs are being carried out, by which run
 quarantine/  artifacts that `wf fsck --repair` found damaged
 deployments/ of each deployment the lock of who changes it
 secrets.env, registries.env
@@ -105,11 +106,13 @@ class Layout:
         self.storage = self.folder / "storage"
         self.deployments = self.folder / "deployments"
         self.temporary = self.folder / "tmp"
+        self.claims = self.folder / "claims"
         self.quarantine = self.folder / "quarantine"
 
     def create(self) -> None:
         """Make what is not there, or no longer: all of it may be deleted by hand."""
-        for folder in (self.artifacts, self.runs, self.code, self.state, self.cache, self.storage, self.temporary):
+        kept = self.artifacts, self.runs, self.code, self.state, self.cache, self.storage
+        for folder in (*kept, self.temporary, self.claims):
             folder.mkdir(parents=True, exist_ok=True)
         ignore = self.folder / ".gitignore"
         if not ignore.exists():

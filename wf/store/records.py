@@ -109,6 +109,8 @@ class RunRecord(Record):
     git_dirty: bool
     pinned: bool = False
     """Whether it is kept, whatever `wf gc` is asked for."""
+    resumes: int | None = None
+    """The run that it goes on with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,12 @@ from wf.store.layout import Layout, flush_folder, in_use, remove_tree
 STEPS = "steps"
 
 
+def code_digest(root: Path) -> str:
+    """The digest of a project's `steps/` as it is now; nothing if it has none."""
+    steps = root / STEPS
+    return read_manifest(steps, keep=_belongs).artifact.digest if steps.exists() else ""
+
+
 def snapshot_steps(layout: Layout) -> tuple[str, Path]:
     """The digest of `steps/` as it is now, and a folder that holds it as `steps`."""
     with in_use(layout.temporary), in_use(layout.code):
@@ -19,7 +25,7 @@ def snapshot_steps(layout: Layout) -> tuple[str, Path]:
 
 def _snapshot(layout: Layout) -> tuple[str, Path]:
     source = layout.root / STEPS
-    digest = read_manifest(source, keep=_belongs).artifact.digest
+    digest = code_digest(layout.root)
     place = layout.code / digest
     if not place.exists():
         import shutil
