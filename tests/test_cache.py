@@ -45,6 +45,7 @@ def test_equal_keys() -> None:
         (replace(KEY, inputs={"ratings": "bb"}), ["input ratings changed"]),
         (replace(KEY, inputs={"users": "aa"}), ["input ratings is gone", "input users is new"]),
         (replace(KEY, secrets=()), ["secret COMET_API_KEY is gone"]),
+        (replace(KEY, extra="week 2"), ['cache.key "" -> "week 2"']),
         (replace(KEY, inputs_mode="ro"), ['inputs_mode "cow" -> "ro"']),
         (
             replace(KEY, parameters={**KEY.parameters, "learning_rate": "0.1" * 50}),

@@ -308,3 +308,33 @@ def test_every_success_makes_a_new_version(tmp_path: Path) -> None:
     (output,) = compile_text(tmp_path, text).task("A").outputs
 
     assert output.dataset == "team/d"
+
+
+def test_what_counts_for_reuse(tmp_path: Path) -> None:
+    """A key of the workflow's, as text or from an input, and variables that do not count."""
+    plan = compile_text(
+        tmp_path,
+        """
+        inputs: {week: {type: string, with: {value: 48}}, d: {type: string, optional: true}}
+        defaults: {env: {LOG: info}}
+        jobs:
+          A:
+            uses: script@v1
+            with: {image: x, script: y}
+            env: {TOKEN: "secret:TOKEN"}
+            outputs: {o: {type: string}}
+            cache: {key: workflow.inputs.week, ignore-env: [LOG, TOKEN]}
+          B: {uses: script@v1, with: {image: x, script: y}, outputs: {o: {type: string}}, cache: {key: "two words"}}
+          C: {uses: container@v1, with: {image: x}, outputs: {o: {type: string}}, cache: {key: workflow.inputs.d}}
+          D: {uses: script@v1, with: {image: x, script: y}, outputs: {o: {type: string}}, cache: true}
+          E: {uses: script@v1, with: {image: x, script: y}, outputs: {o: {type: string}}, cache: false}
+        """,
+    )
+
+    assert [(task.reuse, task.cache_key, sorted(task.ignored_env)) for task in plan.tasks] == [
+        (True, "48", ["LOG", "TOKEN"]),
+        (True, "two words", []),
+        (True, "", []),
+        (True, "", []),
+        (False, "", []),
+    ]

@@ -13,7 +13,7 @@ from tests.projects import REPOSITORY, compile_text, make_project
 from wf.cli import COMMANDS, main
 from wf.compile import compile_file
 from wf.picture import svg
-from wf.spec import Job, ResourcesSpec, Workflow
+from wf.spec import CacheSpec, Job, ResourcesSpec, Workflow
 
 _ERRORS = (REPOSITORY / "docs" / "errors.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```\n\n```text\n(.*?)```", _ERRORS, flags=re.DOTALL)
@@ -57,7 +57,11 @@ def test_examples_of_the_syntax_are_valid(example: str, tmp_path: Path) -> None:
 
 def test_the_syntax_names_every_key() -> None:
     """No key of a workflow or a job is missing from docs/syntax.md."""
-    keys = [info.alias or name for model in (Workflow, Job, ResourcesSpec) for name, info in model.model_fields.items()]
+    keys = [
+        info.alias or name
+        for model in (Workflow, Job, ResourcesSpec, CacheSpec)
+        for name, info in model.model_fields.items()
+    ]
 
     assert [key for key in keys if f"`{key}`" not in _SYNTAX] == []
 

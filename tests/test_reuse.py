@@ -195,3 +195,19 @@ def test_a_step_runs_again_when_its_code_changes_and_only_then(tmp_path: Path) -
     assert run() == ["a from 1"]
     (steps / "a.py").write_text("x = 2")
     assert run() == ["a ran: steps/a.py changed"]
+
+
+def test_variables_that_do_not_count_and_a_key_that_does(tmp_path: Path) -> None:
+    """The job gets the variable as it is; another key of the workflow's runs it again."""
+    project = Project(tmp_path)
+
+    def run(mode: str, key: str, secrets: dict[str, str]) -> list[str]:
+        whole = plan("a", tmp_path, a=replace(MAKE, env={"MODE": mode}, secrets={"TOKEN": "TOKEN?"}))
+        task = replace(whole.tasks[0], cache_key=key, ignored_env=frozenset({"MODE", "TOKEN"}))
+        project.run_plan(replace(whole, tasks=(task,)), secrets=secrets)
+        return project.decisions()
+
+    assert run("slow", "1", {}) == ["a ran"]
+    assert run("fast", "1", {"TOKEN": "a-value"}) == ["a from 1"]
+    assert run("fast", "2", {}) == ['a ran: cache.key "1" -> "2"']
+    assert project.backend.launch("a").env["MODE"] == "fast"

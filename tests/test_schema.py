@@ -49,3 +49,14 @@ def test_references_fit_wherever_a_parameter_does(validator: Draft202012Validato
     job = "{uses: ./steps/train, with: {epochs: workflow.inputs.epochs, layers: workflow.inputs.layers}}"
 
     assert list(validator.iter_errors(parse(f"jobs: {{A: {job}}}", Path("w.yaml")).data)) == []
+
+
+@pytest.mark.parametrize(
+    ("cache", "fits"),
+    [("false", True), ("{key: workflow.inputs.week, ignore-env: [A]}", True), ("{keys: x}", False), ("often", False)],
+)
+def test_a_job_says_when_it_is_reused(validator: Draft202012Validator, cache: str, *, fits: bool) -> None:
+    """Not at all, or what counts for it."""
+    job = f"{{uses: container@v1, with: {{image: x}}, cache: {cache}}}"
+
+    assert validator.is_valid(parse(f"jobs: {{A: {job}}}", Path("w.yaml")).data) is fits

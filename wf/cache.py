@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when the meaning of a key changes, so that older ones no longer match."""
 
 _UNSET = object()
@@ -36,6 +36,8 @@ class CacheKey:
     """Files of the code that is not in the image: path -> digest."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Parameter that names a file of this machine -> digest of what lies there."""
+    extra: str = ""
+    """What the workflow adds."""
 
     def to_json(self) -> dict[str, Any]:
         """The key as plain data."""
@@ -84,7 +86,7 @@ def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[
                 if value.get(key) != old.get(key):
                     yield f"{prefix}.{key} {_change(old.get(key, _UNSET), value.get(key, _UNSET))}"
         else:
-            yield f"{name} {_change(old, value)}"
+            yield f"{'cache.key' if name == 'extra' else name} {_change(old, value)}"
 
 
 def _changed_names(kind: str, now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:

@@ -16,9 +16,9 @@ from wf.references import NAME, WorkflowInput, parse_input, parse_matrix
 from wf.source import MAX_NODES, Document, Loc, scalar
 
 MOST_COMBINATIONS: Final = 256
-_REPLACED: Final = ("with", "env", "resources", "timeout", "inputs", "outputs")
+_REPLACED: Final = ("with", "env", "resources", "timeout", "inputs", "outputs", "cache")
 """The keys of a job in which `matrix.NAME` stands for a value."""
-_AS_TEXT: Final = ("env", "inputs", "outputs")
+_AS_TEXT: Final = ("env", "inputs", "outputs", "cache")
 _LONGEST_LABEL: Final = 60
 _PLAIN: Final = re.compile(r"[A-Za-z0-9+-][\w.+:@=-]{0,39}")
 

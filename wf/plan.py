@@ -291,6 +291,10 @@ class Task:
     """Whether it gets the project's folder for downloads."""
     reuse: bool = True
     """Whether outputs of an earlier execution with the same key may stand for a new one."""
+    cache_key: str = ""
+    """A part of the key that the workflow adds."""
+    ignored_env: frozenset[str] = frozenset()
+    """Variables whose values are no part of the key."""
     state: bool = False
     """Whether it gets a folder that outlives a failed attempt of the same task with the same inputs."""
     member: MatrixMember | None = None

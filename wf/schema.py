@@ -28,6 +28,7 @@ def workflow_schema(root: Path) -> dict[str, Any]:
     job["properties"]["uses"] = {"enum": [*ACTIONS, *(name for name in parameters if name not in ACTIONS)]}
     job["properties"]["needs"] = {"type": "array", "items": {"type": "string"}, "default": []}
     job["properties"]["retry"]["anyOf"].append({"type": "integer", "minimum": 1, "maximum": 100})
+    job["properties"]["cache"] |= {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/CacheSpec"}], "default": True}
     job["required"] = ["uses"]
     job["allOf"] = [
         {

@@ -168,6 +168,19 @@ def _retry(value: object) -> object:
     return {"attempts": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _cache(value: object) -> object:
+    return None if value is False else {} if value is True else value
+
+
+class CacheSpec(_Part):
+    """When outputs of an earlier execution stand for a job's, beyond what holds for all jobs."""
+
+    key: str | None = Field(None, description="a text, or `workflow.inputs.NAME`: another one runs the job again")
+    ignore_env: tuple[str, ...] = Field(
+        (), alias="ignore-env", description="variables whose values make no difference to what the job leaves"
+    )
+
+
 class RetrySpec(_Part):
     """What happens when a job fails."""
 
@@ -199,8 +212,9 @@ class Job(_Part):
     env: dict[str, str] = {}
     resources: ResourcesSpec = ResourcesSpec()
     timeout: float | None = Field(None, gt=0, le=LONGEST, description="seconds of running time of each attempt")
-    cache: bool = Field(
-        default=True, description="false: run it even if it has run before with all the same (extension)"
+    cache: Annotated[CacheSpec | None, BeforeValidator(_cache)] = Field(
+        CacheSpec(),
+        description="false: run it even if it has run before with all the same; or what counts for that (extension)",
     )
     retry: Annotated[RetrySpec | None, BeforeValidator(_retry)] = Field(
         None, description="try it again when it fails: a number of attempts, or more (extension)"
@@ -296,6 +310,8 @@ def _known_keys(loc: Loc) -> tuple[str, ...]:
             model = Defaults
         case ("defaults", "resources"):
             model = DefaultResources
+        case ("jobs", _, "cache"):
+            model = CacheSpec
         case ("jobs", _, "retry"):
             model = RetrySpec
         case ("jobs", _, "strategy"):

@@ -222,7 +222,9 @@ class _Compiler:
             control=process.control,
             cache=process.cache,
             # A job without outputs runs for its effect, which nobody can keep, and a model is made anew each time.
-            reuse=job.cache and process.reuse and bool(job.outputs) and process.model is None,
+            reuse=job.cache is not None and process.reuse and bool(job.outputs) and process.model is None,
+            cache_key=self.parameters.cache_key(name, job),
+            ignored_env=self.parameters.ignored_env(name, job, {**env, **secrets}),
             state=process.state,
             member=self._member(name, job),
             retry=Retry(job.retry.attempts, job.retry.backoff, job.retry.on) if job.retry else ONCE,

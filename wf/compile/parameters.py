@@ -1,6 +1,8 @@
 """`with:` of jobs: every reference replaced by what it stands for."""
 
-from wf.compile.notes import Notes, did_you_mean
+from collections.abc import Collection
+
+from wf.compile.notes import Notes, did_you_mean, list_of
 from wf.references import CONTEXT, ContextValue, JobOutput, WorkflowInput, parse_context, parse_input
 from wf.source import scalar
 from wf.spec import Job, Reading
@@ -33,6 +35,30 @@ class ParameterCompiler:
             if resolved is not None:
                 found[key] = resolved
         return found
+
+    def cache_key(self, name: str, job: Job) -> str:
+        """What a job adds to its key; nothing where it refers to something without a value."""
+        if job.cache is None or job.cache.key is None:
+            return ""
+        place = ("jobs", name, "cache", "key")
+        self._notes.expressions(f"job `{name}`: ", job.cache.key, *place)
+        reference = parse_input(job.cache.key)
+        if isinstance(reference, JobOutput) and reference.job in self._written:
+            hint = "leave it out: what the job reads counts already"
+            self._notes.add(f"job `{name}`: what another job writes is not known yet", *place, hint=hint)
+            return ""
+        found = self._resolve(name, job.cache.key, *place)
+        return "" if found is None else str(found)
+
+    def ignored_env(self, name: str, job: Job, known: Collection[str]) -> frozenset[str]:
+        """The variables whose values do not count; each must be one that the job has."""
+        names = job.cache.ignore_env if job.cache else ()
+        for index, variable in enumerate(names):
+            if variable not in known:
+                hint = did_you_mean(variable, dict.fromkeys(known)) or list_of("it has", dict.fromkeys(known))
+                message = f"job `{name}` has no variable `{variable}` to ignore"
+                self._notes.add(message, "jobs", name, "cache", "ignore-env", index, hint=hint)
+        return frozenset(names)
 
     def _resolve(self, job: str, value: str, *loc: str | int) -> object:
         if context := parse_context(value):

@@ -55,12 +55,15 @@ def make_key(
         entrypoint=task.entrypoint,
         command=task.command,
         parameters=task.parameters,
-        env=task.env,
-        secrets=tuple(sorted(name for name, ref in task.secrets.items() if ref.name in secrets)),
+        env={name: value for name, value in task.env.items() if name not in task.ignored_env},
+        secrets=tuple(
+            sorted(name for name, ref in task.secrets.items() if ref.name in secrets and name not in task.ignored_env)
+        ),
         inputs=inputs,
         outputs={output.name: output.type for output in task.outputs},
         inputs_mode=task.inputs_mode,
         code=code.files_of(task) if task.is_step and code else {},
+        extra=task.cache_key,
         files={local.parameter: _digest(local.path) for local in task.local_files},
     )
 
