@@ -1,11 +1,11 @@
 """What a training did, epoch by epoch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """What an epoch did: its mean loss without and with regularisation, errors in rating units, and its speed.
+class EpochResult:
+    """What an epoch came to: its mean loss without and with regularisation, and errors in rating units.
 
     `rmse` is the mean over the epoch while the weights changed, with ids hidden and units dropped; `validation_rmse`
     is of the predictions that would be served after the epoch.
@@ -16,8 +16,19 @@ class EpochRecord:
     total_loss: float
     rmse: float
     validation_rmse: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord(EpochResult):
+    """The same with its speed, which differs from one training to the next even where nothing else does."""
+
     seconds: float
     examples_per_second: float
+
+    @property
+    def result(self) -> EpochResult:
+        """What is the same in every training of the same data, parameters and seed."""
+        return EpochResult(**{each.name: getattr(self, each.name) for each in fields(EpochResult)})
 
     def line(self, epochs: int) -> str:
         """The epoch for a person who watches a training of `epochs`; the columns of successive lines align."""

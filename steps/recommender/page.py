@@ -14,7 +14,7 @@ from steps.recommender.evaluation import (
     interval,
     verdict,
 )
-from steps.recommender.history import EpochRecord
+from steps.recommender.history import EpochResult
 from steps.recommender.metrics import Estimate
 
 
@@ -23,7 +23,7 @@ def build_page(
     *,
     dataset: str,
     parameters: Mapping[str, object],
-    history: Sequence[EpochRecord],
+    history: Sequence[EpochResult],
     best_epoch: int,
     notes: Sequence[str] = (),
 ) -> str:
@@ -114,7 +114,7 @@ def _slice_row(result: SliceResult) -> list[str]:
     return [name, _estimate(result.model.rmse), _estimate(result.baseline.rmse), difference]
 
 
-def _training_section(history: Sequence[EpochRecord], best_epoch: int) -> str:
+def _training_section(history: Sequence[EpochResult], best_epoch: int) -> str:
     validation = [(record.epoch, record.validation_rmse) for record in history]
     chart = charts.line_chart(
         "RMSE on training and validation rows by epoch",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale, Split, require_files
 from steps.recommender.features import TitleTable
-from steps.recommender.history import EpochRecord
+from steps.recommender.history import EpochResult
 from steps.recommender.models import Basis, RatingModel, build_model
 from steps.recommender.training import Training, TrainingData, encode_training_data
 from steps.recommender.vocabulary import Vocabulary
@@ -32,7 +32,7 @@ class TrainedModel:
     config: TrainingConfig
     vocabulary: Vocabulary
     scale: RatingScale
-    history: Sequence[EpochRecord]
+    history: Sequence[EpochResult]
     best_epoch: int
     last_moment: int
     """When the last training rating was given, in seconds since 1970."""
@@ -57,7 +57,7 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
         "data_digest": training_data.digest(),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2))
-    (folder / HISTORY).write_text(json.dumps([asdict(record) for record in training.history], indent=2))
+    (folder / HISTORY).write_text(json.dumps([asdict(record.result) for record in training.history], indent=2))
     training_data.vocabulary.save(folder / VOCABULARY)
     arrays = {f"titles/{name}": array for name, array in training_data.titles.arrays().items()}
     arrays |= {f"train/{name}": array for name, array in training_data.train.items()}
@@ -81,7 +81,7 @@ def load(folder: Path) -> TrainedModel:
     model = build_model(config, Basis(vocabulary, scale, description["mean_rating"], titles, train))
     model.load_weights(folder / WEIGHTS)
     model.remember(train)
-    history = [EpochRecord(**record) for record in json.loads((folder / HISTORY).read_text())]
+    history = [EpochResult(**record) for record in json.loads((folder / HISTORY).read_text())]
     return TrainedModel(
         model=model,
         config=config,

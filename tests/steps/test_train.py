@@ -23,9 +23,9 @@ def run(inputs: Path, outputs: Path, *flags: str, state: Path | None = None) -> 
 
 
 def history(outputs: Path) -> list[dict[str, Any]]:
-    """The records of all epochs without what depends on the machine's speed."""
-    records = json.loads((outputs / "model" / "history.json").read_text())
-    return [{k: v for k, v in record.items() if k not in ("seconds", "examples_per_second")} for record in records]
+    """The records of all epochs."""
+    records: list[dict[str, Any]] = json.loads((outputs / "model" / "history.json").read_text())
+    return records
 
 
 def recorded(outputs: Path) -> dict[str, float]:
@@ -72,11 +72,13 @@ def test_each_epoch_is_one_aligned_line() -> None:
 
 
 def test_the_same_seed_gives_the_same_model(inputs: Path, tmp_path: Path) -> None:
-    """Training again with the same parameters gives equal metrics and equal weights, to the last bit."""
+    """Training again with the same parameters gives the same files, to the last bit: what reads them runs no more."""
     assert run(inputs, tmp_path) == 0
 
-    assert history(tmp_path) == history(inputs)
-    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(weights(tmp_path), weights(inputs), strict=True))
+    again, before = tmp_path / "model", inputs / "model"
+    assert {each.name: each.read_bytes() for each in again.iterdir()} == {
+        each.name: each.read_bytes() for each in before.iterdir()
+    }
 
 
 def test_another_seed_gives_another_model(inputs: Path, tmp_path: Path) -> None:

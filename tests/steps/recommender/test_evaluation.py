@@ -11,12 +11,12 @@ import pytest
 from steps.recommender import charts
 from steps.recommender.data import RatingScale, Split, read_split
 from steps.recommender.evaluation import Evaluation, distribution, judge, verdict
-from steps.recommender.history import EpochRecord
+from steps.recommender.history import EpochResult
 from steps.recommender.metrics import Estimate, Floats
 from steps.recommender.page import build_page
 from tests.steps.synthetic_ratings import write_split
 
-HISTORY = [EpochRecord(n, 1.0, 1.1, 1.0 / n, 1.1 / n, 0.5, 100.0) for n in (1, 2, 3)]
+HISTORY = [EpochResult(n, 1.0, 1.1, 1.0 / n, 1.1 / n) for n in (1, 2, 3)]
 
 
 @pytest.fixture(name="split", scope="module")
