@@ -11,6 +11,7 @@ from serving.errors import InvalidArgument
 from serving.models import config_file
 from serving.models.config import ModelConfig
 from serving.parameter_files import batching_parameters, metrics_path
+from serving.prediction_log import PredictionLogSettings
 
 ENGINES = ("auto", "tf", "onnx", "tflite")
 
@@ -38,6 +39,7 @@ class Settings:
     inter_op: int
     metrics_path: str
     access_log_sampling: float
+    prediction_log: PredictionLogSettings | None
     drain_seconds: float
 
 
@@ -71,6 +73,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")
     add("--tensorflow_inter_op_parallelism", type=int, default=0, help="threads for operations")
     add("--access_log_sampling", type=float, default=0.01, help="the part of requests that is logged")
+    add("--prediction_log", type=Path, help="a folder for Parquet files of what was asked and answered")
+    add("--prediction_log_sampling", type=float, default=1, help="the part of requests that is in it")
+    add("--prediction_log_hash", action="append", default=[], metavar="INPUT", help="an input whose values are hashed")
+    add("--prediction_log_max_bytes", type=int, default=2**30, help="of all its files; the oldest go")
     add("--drain_seconds", type=float, default=20, help="for running requests after SIGTERM")
     return parser
 
@@ -111,7 +117,19 @@ def _settings(given: argparse.Namespace) -> Settings:
         inter_op=given.tensorflow_inter_op_parallelism,
         metrics_path=metrics_path(given.monitoring_config_file),
         access_log_sampling=given.access_log_sampling,
+        prediction_log=_prediction_log(given),
         drain_seconds=given.drain_seconds,
+    )
+
+
+def _prediction_log(given: argparse.Namespace) -> PredictionLogSettings | None:
+    if given.prediction_log is None:
+        return None
+    return PredictionLogSettings(
+        folder=given.prediction_log,
+        sampling=given.prediction_log_sampling,
+        hashed=frozenset(given.prediction_log_hash),
+        max_bytes=given.prediction_log_max_bytes,
     )
 
 

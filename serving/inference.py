@@ -1,8 +1,6 @@
 """Answering a request, the same for REST and gRPC: find the model, run it, count and log it."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from serving.errors import Code, InvalidArgument, ServingError
 from serving.metrics import Metrics
 from serving.models.manager import Manager
 from serving.models.servable import Servable
+from serving.prediction_log import PredictionLog
 from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS, Array, Signature, Tensors, rows_of
 
 
@@ -32,32 +31,22 @@ class Call:
 class Inference:
     """All that can be asked of the models."""
 
-    def __init__(self, manager: Manager, metrics: Metrics, access: AccessLog) -> None:
+    def __init__(self, manager: Manager, metrics: Metrics, access: AccessLog, log: PredictionLog | None = None) -> None:
         self.manager = manager
         self.metrics = metrics
         self._access = access
+        self._log = log
 
-    @contextmanager
-    def counted(self, call: Call) -> Iterator[None]:
+    def counted(self, call: Call) -> "_Counted":
         """Count and log what happens inside."""
-        started = time.perf_counter()
-        code = Code.OK
-        try:
-            yield
-        except ServingError as error:
-            code = error.code
-            raise
-        except BaseException as error:
-            code = Code.INTERNAL if isinstance(error, Exception) else Code.CANCELLED
-            raise
-        finally:
-            seconds = time.perf_counter() - started
-            # Names that clients make up are no labels: they would fill the memory.
-            model = call.model if self.manager.knows(call.model) else ""
-            self.metrics.request(model, call.api, call.entrypoint, code, seconds, call.rows)
-            self._access.request(
-                call.entrypoint, call.api, model, call.version, call.signature, code, seconds, call.rows
-            )
+        return _Counted(self, call)
+
+    def done(self, call: Call, code: Code, seconds: float) -> None:
+        """A request was answered."""
+        # Names that clients make up are no labels: they would fill the memory.
+        model = call.model if self.manager.knows(call.model) else ""
+        self.metrics.request(model, call.api, call.entrypoint, code, seconds, call.rows)
+        self._access.request(call.entrypoint, call.api, model, call.version, call.signature, code, seconds, call.rows)
 
     async def predict(self, servable: Servable, signature: Signature, inputs: Tensors, call: Call) -> Tensors:
         """All outputs for one request.
@@ -67,7 +56,12 @@ class Inference:
         """
         call.version, call.signature = servable.version, signature.name
         call.rows = rows_of(inputs) or 1
-        return await servable.predict(signature, inputs)
+        started = time.perf_counter()
+        outputs = await servable.predict(signature, inputs)
+        if self._log:
+            place = (servable.name, servable.version, signature.name)
+            self._log.add(place, inputs, outputs, call.rows, time.perf_counter() - started)
+        return outputs
 
     async def classify(
         self, servable: Servable, name: str, examples: input_pb2.Input, call: Call
@@ -124,6 +118,28 @@ class Inference:
             raise InvalidArgument("Expected one input Tensor.")
         outputs = await self.predict(servable, signature, {"inputs": serialized}, call)
         return outputs, len(serialized)
+
+
+class _Counted:
+    """A context, written out because it is on every request's way."""
+
+    __slots__ = ("_call", "_inference", "_started")
+
+    def __init__(self, inference: Inference, call: Call) -> None:
+        self._inference = inference
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            code = Code.OK
+        elif isinstance(error, ServingError):
+            code = error.code
+        else:
+            code = Code.INTERNAL if isinstance(error, Exception) else Code.CANCELLED
+        self._inference.done(self._call, code, time.perf_counter() - self._started)
 
 
 def _shape(array: Array) -> str:

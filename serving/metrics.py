@@ -89,13 +89,21 @@ class Metrics:
         """What the last whole seconds were like, at most `REMEMBERED_SECONDS`."""
         now = int(self._clock())
         slots = [slot for slot in self._seconds if now - seconds <= slot.second < now]
-        merged = Histogram([sum(counts) for counts in zip(*(slot.latency.buckets for slot in slots), strict=True)])
+        merged = Histogram()
+        for slot in slots:
+            merged.buckets = [a + b for a, b in zip(merged.buckets, slot.latency.buckets, strict=True)]
         return Recent(
             per_second=sum(merged.buckets) / seconds,
             errors=sum(slot.errors for slot in slots),
             p50_ms=merged.quantile(0.5) / 1000,
             p99_ms=merged.quantile(0.99) / 1000,
         )
+
+    def rates(self) -> list[int]:
+        """How many requests were answered in each of the last `REMEMBERED_SECONDS`, the oldest first."""
+        now = int(self._clock())
+        counts = {slot.second: sum(slot.latency.buckets) for slot in self._seconds}
+        return [counts.get(second, 0) for second in range(now - REMEMBERED_SECONDS, now)]
 
     def exposition(self) -> bytes:
         """Prometheus' text format."""

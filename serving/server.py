@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import grpc
+import numpy as np
 import uvicorn
 import uvloop
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -23,6 +24,7 @@ from serving.metrics import Metrics
 from serving.models import config_file
 from serving.models.loader import Loader
 from serving.models.manager import Manager
+from serving.prediction_log import PredictionLog
 from serving.rest.app import RestApp, RestLimits
 from serving.rpc.model import ModelService
 from serving.rpc.prediction import PredictionService
@@ -55,6 +57,7 @@ async def _until_signal(settings: Settings) -> None:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Everything, in the running event loop, until `stop` is set."""
+    np.seterr(over="ignore")  # numbers too large for single precision are infinite, as in JSON's other readers
     threads = _RUNNING_THREADS * settings.batching.num_batch_threads
     with ThreadPoolExecutor(1, "load") as loading, ThreadPoolExecutor(threads, "run") as running:
         metrics = Metrics()
@@ -73,7 +76,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             attempts=settings.load_attempts,
             labels_for_unavailable=settings.labels_for_unavailable,
         )
-        inference = Inference(manager, metrics, AccessLog(settings.access_log_sampling))
+        predictions = PredictionLog(settings.prediction_log) if settings.prediction_log else None
+        inference = Inference(manager, metrics, AccessLog(settings.access_log_sampling), predictions)
         limits = RestLimits(settings.body_bytes, settings.timeout_seconds)
         rest = _rest_server(settings, RestApp(inference, limits, settings.metrics_path))
         rpc = await _rpc_server(settings, inference)
@@ -89,6 +93,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await following
         await manager.close()
+        if predictions:
+            predictions.close()
 
 
 async def _follow(manager: Manager, settings: Settings) -> None:

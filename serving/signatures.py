@@ -55,7 +55,7 @@ class TensorSpec:
         expected = NUMPY.get(self.dtype)
         if array.dtype != expected:
             raise InvalidArgument(f"input `{self.name}` has type {array.dtype}, expected {self.dtype}")
-        if self.shape is None:
+        if self.shape is None or (self.shape == (-1,) and array.ndim == 1):
             return
         if len(array.shape) != len(self.shape) or any(
             wanted not in (-1, size) for wanted, size in zip(self.shape, array.shape, strict=True)
@@ -97,6 +97,9 @@ class Signature:
 
 def rows_of(inputs: Tensors) -> int | None:
     """How many rows a request has, or `None` if its inputs do not agree on that."""
-    sizes = {array.shape[0] if array.ndim else -1 for array in inputs.values()}
-    rows = sizes.pop() if len(sizes) == 1 else -1
-    return None if rows < 0 else rows
+    rows = None
+    for array in inputs.values():
+        if not array.ndim or rows not in (None, len(array)):
+            return None
+        rows = len(array)
+    return rows

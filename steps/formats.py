@@ -46,7 +46,9 @@ a trained TensorFlow model and how it came to be
     SAVED_MODEL: """\
 a TensorFlow SavedModel that needs no custom Python
   saved_model.pb, variables/, assets/   loadable by tf.saved_model.load and TensorFlow Serving
-  export.json      signatures, rating scale, result of the smoke test
+  assets.extra/    tf_serving_warmup_requests: what servers answer before their first client
+  export.json      signatures, rating scale, result of the smoke test, and `samples`: some of its requests, by columns,
+                   with the ratings that a server should answer
   titles.json      the titles that it knows""",
     REPORT: """\
 what a person reads

@@ -23,6 +23,7 @@ ONLY_HERE: dict[str, str | tuple[str, ...]] = {
     "boto3": "wf/programs/s3_download.py",
     "comet_ml": "steps/tracking.py",
     "tensorflow": ("steps/recommender/", "serving/"),
+    "tensorflow_serving": ("steps/recommender/", "serving/"),
     "tensorflow_recommenders": "steps/recommender/",
     "tf_keras": "steps/recommender/",
     "wf": "wf/",

@@ -109,6 +109,8 @@ def _varied(known: Iterable[Request]) -> Iterable[Request]:
         rows = rows_of(inputs)
         if rows:
             yield name, inputs
+            # Lists in the rows, where there are any, may be shorter too.
+            yield name, {key: array[:, :1] if array.ndim > 1 else array for key, array in inputs.items()}
             for size in _SIZES:
                 yield name, _resized(inputs, rows, size)
 

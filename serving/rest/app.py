@@ -1,12 +1,14 @@
 """The ASGI application: TensorFlow Serving's REST interface over the models."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from serving import page
 from serving.errors import Code, ServingError
 from serving.inference import Call, Inference
 from serving.rest import decode, encode, examples, paths
@@ -19,8 +21,11 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
+log = logging.getLogger(__name__)
+
 JSON: Final = b"application/json"
 _PROMETHEUS: Final = b"text/plain; version=0.0.4; charset=utf-8"
+_HTML: Final = b"text/html; charset=utf-8"
 _TEXT: Final = b"text/plain; charset=utf-8"
 
 
@@ -59,6 +64,9 @@ class RestApp:
             answer = Answer(error.code.http_status, orjson.dumps({"error": error.message}))
         except ConnectionError:
             return  # the client has gone
+        except Exception:
+            log.exception("a request failed: this is a mistake of the server")
+            answer = Answer(500, b'{"error":"internal error; the server\'s log says more"}')
         await send(
             {
                 "type": "http.response.start",
@@ -78,6 +86,10 @@ class RestApp:
                 return Answer(200, self._look(target))
             return Answer(200, await self._call(target, await self._body(scope, receive)))
         if method in ("GET", "HEAD"):
+            if path == "/":
+                return Answer(200, page.HTML, _HTML)
+            if path == "/overview.json":
+                return Answer(200, page.overview(self._manager, self._inference.metrics))
             if path == "/healthz":
                 return Answer(200, b"ok\n", _TEXT)
             if path == self._metrics_path:

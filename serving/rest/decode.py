@@ -28,6 +28,8 @@ _PLAIN: Final[Mapping[str, frozenset[type]]] = {
 
 _MOST_DIMENSIONS: Final = 32
 
+_NOTHING: Final[frozenset[type]] = frozenset()
+
 Inputs = dict[str, Array]
 
 
@@ -153,6 +155,8 @@ def is_bytes(value: Mapping[str, Any]) -> bool:
 
 def _tensor(value: Any, dtype: str) -> Array:
     """A value, a list, or lists of equal length in lists, as an array of the type."""
+    if type(value) is list and _PLAIN.get(dtype, _NOTHING).issuperset(map(type, value)):
+        return _array(value, dtype)  # the common case: no lists in the list, and all values as they should be
     shape: list[int] = []
     first = value
     while type(first) is list:
@@ -175,23 +179,17 @@ def _tensor(value: Any, dtype: str) -> Array:
                     f"Encountered list at unexpected size: {len(each)} at level: {level} expected size: {size}"
                 )
         leaves = list(chain.from_iterable(leaves))
-    array = _array(leaves, dtype, len(shape))
-    return array if len(shape) == 1 else array.reshape(shape)
-
-
-def _array(leaves: list[Any], dtype: str, rank: int) -> Array:
-    """The values as an array of one dimension."""
     if dtype not in _PLAIN:
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(leaves)} to type: {dtype}")
-    if not _PLAIN[dtype].issuperset(map(type, leaves)):
-        leaves = [_leaf(value, dtype, rank) for value in leaves]
+    return _array([_leaf(leaf, dtype, len(shape)) for leaf in leaves], dtype).reshape(shape)
+
+
+def _array(leaves: list[Any], dtype: str) -> Array:
+    """Values of the right types as an array of one dimension."""
     if dtype == "string":
-        array = np.empty(len(leaves), object)
-        array[:] = [leaf.encode() if type(leaf) is str else leaf for leaf in leaves]
-        return array
+        return np.array([leaf.encode() if type(leaf) is str else leaf for leaf in leaves], object)
     try:
-        with np.errstate(over="ignore"):
-            return np.array(leaves, NUMPY[dtype])
+        return np.array(leaves, NUMPY[dtype])
     except OverflowError:
         bounds = np.iinfo(NUMPY[dtype]) if dtype in _INTEGERS else np.finfo(np.float64)
         wrong = next(value for value in leaves if not bounds.min <= value <= bounds.max)

@@ -65,8 +65,10 @@ def _add(feature: feature_pb2.Feature, name: str, value: Any) -> None:
         value = from_base64(value["b64"])
     elif isinstance(value, str):
         value = value.encode()
-    elif isinstance(value, int) and value not in _INT64:
-        raise InvalidArgument(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
+    elif isinstance(value, int):
+        value = int(value)  # true and false are 1 and 0
+        if value not in _INT64:
+            raise InvalidArgument(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
     getattr(feature, field).value.append(value)
 
 

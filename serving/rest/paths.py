@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -24,6 +25,7 @@ class Target:
     label: str | None = None
 
 
+@lru_cache(maxsize=1024)
 def parse(method: str, path: str) -> Target:
     """The target of a request under `/v1/`; `path` is as the client sent it, still percent-encoded.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from steps.entry import StepError
-from steps.recommender import load_and_predict
+from steps.recommender import load_and_predict, warmup
 from steps.recommender.trained_model import TrainedModel
 from steps.recommender.vocabulary import OOV_ROW
 
@@ -41,6 +41,9 @@ HISTORY_SIGNATURE: Final = {
 
 TOLERANCE: Final = 1e-4
 """How far an answer may be off the trained model's, in rating units: float32 sums differ in their last digits."""
+
+SAMPLED: Final = ("one row", "unknown ids")
+"""The smoke requests that are exported with the model, for servers to begin with, and to be compared by."""
 
 _SMOKE_SECONDS: Final = 300
 
@@ -105,6 +108,8 @@ def export(trained: TrainedModel, folder: Path) -> None:
     """Write the SavedModel into `folder`, which exists."""
     service = RatingService(trained)
     tf.saved_model.save(service, str(folder), signatures=service.signatures())
+    requests = smoke_requests(trained)
+    warmup.write(folder, signatures_of(trained), (requests[name] for name in SAMPLED))
 
 
 def smoke_requests(trained: TrainedModel) -> dict[str, Request]:
@@ -155,7 +160,7 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
             if not difference <= TOLERANCE:
                 raise StepError(f"smoke test: {signature} answers {name} {difference} off the trained model's rating")
             largest = max(largest, difference)
-    sample, by_default = ("one row", "unknown ids"), expected["serving_default"]
+    by_default = expected["serving_default"]
     return {
         "largest_difference": largest,
         "tolerance": TOLERANCE,
@@ -163,7 +168,7 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
         "samples": {
             name: {column: requests[name][column] for column in SIGNATURES["serving_default"]}
             | {"rating": by_default[name].tolist()}
-            for name in sample
+            for name in SAMPLED
         },
     }
 
@@ -195,7 +200,8 @@ def expected_ratings(trained: TrainedModel, request: Request) -> npt.NDArray[np.
 
 
 def _lookup(values: Sequence[str]) -> tf.lookup.StaticHashTable:
-    rows = tf.range(1, len(values) + 1, dtype=tf.int32)
+    # 64 bits, since TensorFlow Lite, into which servers may convert this, has no tables of smaller numbers.
+    rows = tf.range(1, len(values) + 1, dtype=tf.int64)
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(list(values), rows), default_value=OOV_ROW)
 
 

@@ -86,3 +86,42 @@ def examples_model(folder: Path) -> None:
             },
         )
         builder.save()
+
+
+def slow(folder: Path) -> None:
+    """Answers what it was asked, after multiplying large matrices for about a third of a second."""
+
+    class Slow(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            one = tf.fill([500, 500], tf.reduce_mean(x) / 1e9)
+            for _ in tf.range(60):
+                one = tf.matmul(one, one)
+            return {"y": x + tf.reduce_max(one)}
+
+    module = Slow()
+    tf.saved_model.save(module, str(folder), signatures=module.__call__)
+
+
+def lookup(folder: Path) -> None:
+    """The number of a name plus those of a list of names: a=1, b=2, others 0; and the name, if it is known."""
+
+    class Lookup(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            numbers = tf.lookup.KeyValueTensorInitializer(["a", "b"], tf.constant([1, 2], tf.int64))
+            self.table = tf.lookup.StaticHashTable(numbers, 0)
+
+        @tf.function(  # type: ignore[untyped-decorator]
+            input_signature=[
+                tf.TensorSpec([None], tf.string, "name"),
+                tf.TensorSpec([None, None], tf.string, "past"),
+            ]
+        )
+        def __call__(self, name: tf.Tensor, past: tf.Tensor) -> dict[str, tf.Tensor]:
+            own, others = self.table.lookup(name), self.table.lookup(past)
+            total = tf.cast(own, tf.float32) + tf.reduce_sum(tf.cast(others, tf.float32), 1)
+            return {"sum": total, "known": tf.gather(tf.constant(["?", "a", "b"]), own)}
+
+    module = Lookup()
+    tf.saved_model.save(module, str(folder), signatures=module.__call__)

@@ -182,7 +182,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 def test_examples_are_classified_and_regressed(examples: Client) -> None:
     """Over both interfaces; what the examples share comes from the context."""
-    body = {"context": {"y": 10.0}, "examples": [{"x": 1.0}, {"x": 2.0, "y": 0.5}]}
+    body = {"context": {"y": 10.0}, "examples": [{"x": 1.0, "z": True}, {"x": 2.0, "y": 0.5, "z": [1, False]}]}
     regress = {"signature_name": "regress", **body}
     classify = {"signature_name": "classify", **body}
     assert examples.post("/v1/models/examples:regress", regress) == (200, {"results": [11.0, 2.5]})
