@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -163,3 +164,36 @@ def test_the_same_run_twice_gives_the_same_metrics(process_run: dict[str, Any], 
 
     assert metrics(again, "Train") == metrics(process_run, "Train")
     assert metrics(again, "Evaluate") == metrics(process_run, "Evaluate")
+
+
+@pytest.mark.docker
+def test_the_model_is_served_as_the_readme_says(docker_run: dict[str, Any], project: Path) -> None:
+    """One workflow more, and the port answers what the exported model does; nothing is left after the deletion."""
+    wf = [sys.executable, "-m", "wf"]
+
+    def run(*words: str) -> str:
+        ended = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    try:
+        told = run(*wf, "run", "workflows/deploy-model.yaml", "--set", "watch=1", "--output", "plain")
+        (port,) = re.findall(r"recommender  revision 1  http://127\.0\.0\.1:(\d+)/v1/models/recommender:predict", told)
+        readme = (REPOSITORY / "README.md").read_text()
+        (curl,) = re.findall(r"^curl .*?:predict", readme, flags=re.DOTALL | re.MULTILINE)
+        words = [word.replace(":18500/", f":{port}/") for word in shlex.split(curl)]
+        (answer,) = json.loads(run(*words, "--silent"))["predictions"]
+        (predicted,) = json.loads(
+            run(*wf, "predict", "recommender", "--user", "42", "--movie", "Toy Story (1995)", "--json")
+        )
+        ranked = json.loads(run(*wf, "recommend", "recommender", "--user", "42", "-k", "10", "--json"))
+
+        assert 1 <= answer <= 5
+        assert predicted["rating"] == pytest.approx(answer, abs=1e-4)
+        assert [each["rating"] for each in ranked] == sorted((each["rating"] for each in ranked), reverse=True)
+        assert len({each["movie"] for each in ranked}) == 10
+        assert output(docker_run, "Export", "saved_model").exists()
+    finally:
+        run(*wf, "deployments", "delete", "recommender", "--yes")
+    label = f"label=wf.project={hashlib.sha256(os.fsencode(project)).hexdigest()[:12]}"
+    assert run("docker", "ps", "-aq", "--filter", label) == ""

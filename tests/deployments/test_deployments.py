@@ -1,13 +1,33 @@
 """Deployments with real containers, a real proxy and real requests."""
 
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.deployments.lab import Lab, Load, ask
-from wf.errors import EnvironmentProblem
+from tests.projects import REPOSITORY
+from wf.deployments.spec import ModelMount, Probe, Strategy
+from wf.errors import DeploymentFailed, EnvironmentProblem
+from wf.store import Store
 
 pytestmark = pytest.mark.docker
+
+
+def kill(container: str) -> None:
+    """End the first process of a container, as the kernel would."""
+    shown = subprocess.run(
+        ["docker", "inspect", "--format", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
+    )
+    os.kill(int(shown.stdout), signal.SIGKILL)
 
 
 def test_a_deployment_serves_until_it_is_deleted(lab: Lab) -> None:
@@ -42,17 +62,140 @@ def test_a_deployment_serves_until_it_is_deleted(lab: Lab) -> None:
     assert list((lab.root / ".wf" / "deployments").iterdir()) == []
 
 
-@pytest.mark.parametrize("strategy", ["rolling", "blue-green", "canary"])
-def test_an_update_loses_no_request(lab: Lab, strategy: str) -> None:
-    """Clients that never pause get only answers of the old and of the new revision, and at the end of the new one."""
-    made = lab.create(replicas=2, ANSWER="old")
+def test_updates_lose_no_request(lab: Lab) -> None:
+    """Under each strategy, clients that never pause get answers of the old and then of the new revision only."""
+    made = lab.create(replicas=2, ANSWER="1")
 
     with Load(made) as load:
-        updated = lab.update(lab.spec(2, ANSWER="new"), strategy=strategy)  # type: ignore[arg-type]
-        before = dict(load.answers)
+        for answer, strategy in (("2", "rolling"), ("3", "blue-green"), ("4", "canary")):
+            updated = lab.update(lab.spec(2, ANSWER=answer), cast("Strategy", strategy))
+            before = load.answers.copy()
+            assert ask(updated) == (200, answer)
 
     assert load.failures == []
-    assert set(load.answers) == {(200, "old"), (200, "new")}
-    assert load.answers[200, "old"] == before[200, "old"]
-    assert (updated.revision, updated.state, ask(updated)) == (2, "serving", (200, "new"))
+    assert set(load.answers) == {(200, answer) for answer in "1234"}
+    assert load.answers[200, "3"] == before[200, "3"]
+    assert (updated.revision, updated.state, updated.endpoint) == (4, "serving", made.endpoint)
     assert len(lab.containers()) == 3
+
+
+def test_a_revision_that_does_not_hold_goes_back(lab: Lab) -> None:
+    """One that ends, one that never becomes ready, and one that answers errors: the old one serves all the while."""
+    lab.secrets["KEY"] = "open-sesame"
+    broken = replace(lab.spec(ANSWER="broken", BROKEN="1"), secrets={"KEY": "KEY"})
+    silent = replace(lab.spec(ANSWER="slow", WAIT="60"), startup=Probe(period=0.5, failures=2))
+    made = lab.create(ANSWER="good")
+
+    with Load(made, clients=2) as load:
+        with pytest.raises(DeploymentFailed) as ended:
+            lab.update(broken)
+        with pytest.raises(DeploymentFailed, match=r"was not ready within 1 s$"):
+            lab.update(silent, "blue-green")
+        assert set(load.answers) == {(200, "good")}
+        with pytest.raises(DeploymentFailed, match=r"of its \d+ answers were errors$"):
+            lab.update(lab.spec(ANSWER="wrong", ERRORS="1"), "canary", watch=10, percent=30)
+
+    now = lab.deployments.get("it")
+    assert load.failures == []
+    assert (now.state, now.revision, ask(now)) == ("serving", 1, (200, "good"))
+    assert [each.outcome for each in now.history] == ["succeeded", *["rolled back"] * 3]
+    assert "cannot read the model; the key is ***" in str(ended.value)
+    assert len(lab.containers()) == 2
+
+
+def test_a_deployment_that_does_not_come_up_leaves_nothing(lab: Lab) -> None:
+    """No container, network or record; what it printed is told."""
+    with pytest.raises(DeploymentFailed, match="cannot read the model"):
+        lab.create(BROKEN="1")
+
+    assert (lab.containers(), lab.networks(), lab.deployments.list()) == ([], [], [])
+
+
+def test_a_killed_replica_comes_back(lab: Lab) -> None:
+    """Its requests go to the other one; at most what it was working on is lost."""
+    made = lab.create(replicas=2)
+    clients = 4
+
+    with Load(made, clients) as load:
+        kill(made.replicas[0].id)
+        deadline = time.monotonic() + 30
+        while (now := lab.deployments.get("it")).state != "serving" or not any(each.restarts for each in now.replicas):
+            assert time.monotonic() < deadline, now
+            time.sleep(0.2)
+
+    answered = load.answers[200, "hello"]
+    assert answered > 100
+    assert len(load.failures) + load.answers.total() - answered <= clients
+
+
+def test_an_update_whose_wf_was_killed_is_undone(lab: Lab) -> None:
+    """The next look at the deployment finds the old revision serving, and nothing of the new one."""
+    made = lab.create(ANSWER="old")
+    spec = lab.spec(ANSWER="new", WAIT="300")
+    code = (
+        "import sys; from pathlib import Path; from tests.deployments.lab import Lab; "
+        "from wf.deployments.spec import DeploymentSpec; import json; "
+        "Lab(Path(sys.argv[1]), '').update(DeploymentSpec.from_json(json.loads(sys.argv[2])))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(lab.root), json.dumps(spec.to_json())], cwd=REPOSITORY)
+    while len(lab.containers()) < 3:
+        assert child.poll() is None
+        time.sleep(0.1)
+    assert lab.deployments.get("it").state == "updating"
+    with pytest.raises(EnvironmentProblem, match=r"^`it` is being changed by another wf$"):
+        lab.deployments.stop("it", by="me")
+
+    child.kill()
+    child.wait()
+
+    now = lab.deployments.get("it")
+    assert (now.state, now.revision, ask(now)) == ("serving", 1, (200, "old"))
+    assert (now.history[-1].outcome, now.history[-1].detail) == ("rolled back", "its wf was killed")
+    assert len(lab.containers()) == 2
+    assert lab.deployments.get("it").endpoint == made.endpoint
+
+
+def test_a_model_in_use_stays(lab: Lab) -> None:
+    """It is shown read-only, a folder with `saved_model.pb` as version 1, and its content outlives its dataset."""
+    (lab.root / "model").mkdir()
+    (lab.root / "model" / "saved_model.pb").write_text("weights")
+    store = Store.open(lab.root)
+    store.datasets.import_path("net", lab.root / "model")
+    base = lab.spec(MODEL_BASE_PATH="/", MODEL_NAME="model")
+    made = lab.deployments.create("it", replace(base, models=(ModelMount("net", "/model"),)), by="me")
+
+    assert ask(made, "/1/saved_model.pb") == (200, "weights")
+    store.datasets.delete("net")
+    assert lab.deployments.model_folders("it")[0].exists()
+    lab.deployments.delete("it", by="me")
+
+
+def test_secrets_are_in_the_replica_and_not_in_the_store(lab: Lab) -> None:
+    """The log masks them, the store has their names, and one that is missing is said before anything starts."""
+    spec = replace(lab.spec(), secrets={"KEY": "API_KEY"})
+    with pytest.raises(EnvironmentProblem, match=r"^secret `API_KEY` is not set$"):
+        lab.deployments.create("it", spec, by="me")
+    assert lab.containers() == []
+
+    lab.secrets["API_KEY"] = "open-sesame"
+    lab.deployments.create("it", spec, by="me")
+
+    assert [line for lines in lab.deployments.logs("it").values() for line in lines] == ["the key is ***"]
+    kept = b"".join(path.read_bytes() for path in (lab.root / ".wf").rglob("*") if path.is_file())
+    assert b"open-sesame" not in kept
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(EnvironmentProblem, match=r"is taken$"):
+        lab.deployments.create("second", lab.spec(), by="me", port=other.getsockname()[1])
+
+
+def test_without_an_engine_deployments_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what to do."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+    with pytest.raises(EnvironmentProblem) as caught:
+        Lab(tmp_path, "").deployments.list()
+
+    assert str(caught.value) == (
+        "deployments need a Docker engine: "
+        "no Docker engine answers at unix:///nowhere/docker.sock: nothing listens there"
+    )
+    assert caught.value.hint == "Start Docker, or set DOCKER_HOST to where it listens."

@@ -24,7 +24,7 @@ MEANT = [Row("42", "Toy Story (1995)", 892870992), Row("é世", "Devil's Advocat
             '{"user": 42, "movie": "Toy Story (1995)", "time": 892870992000}\n'
             '{"user": "é世", "movie": "Devil\'s Advocate, The (1997)"}\n'
         ),
-        "1998-04-18 03:43:12,42,Toy Story (1995),4\n,é世,Devil's Advocate, The (1997),2\n",
+        "1998-04-18 03:43:12,42,Toy+Story+%281995%29,4\n,é世,Devil's Advocate, The (1997),2\n",
     ],
     ids=["csv", "csv of Windows", "json", "json lines", "raw stream"],
 )

@@ -67,6 +67,8 @@ class Service:
     health: HealthCommand | None = None
     sandbox: bool = False
     """Without capabilities; for images of the project."""
+    init: bool = False
+    """Whether the engine's own first process passes signals on: a program that is the first one itself ignores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,7 @@ def _config(service: Service) -> dict[str, Any]:
             for inner, outer in service.publish.items()
         },
         "PidsLimit": PROCESSES,
+        "Init": service.init,
     }
     if service.cpus is not None:
         host_config["NanoCpus"] = round(service.cpus * _NANOSECONDS)

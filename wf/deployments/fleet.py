@@ -111,6 +111,7 @@ class Fleet:
                 memory=spec.memory,
                 health=_health(spec),
                 sandbox=prepared.sandbox,
+                init=True,
             )
         )
         return name

@@ -94,7 +94,7 @@ def read_statistics(printed: str) -> dict[str, Counts]:
 
 _HTTP_BACKEND = """\
 backend http
-    # What was lost with a replica is asked again of another one, where asking twice does no harm.
+    # A request whose connection was closed is asked again of another replica, where asking twice does no harm.
     retry-on conn-failure empty-response
     http-request disable-l7-retry unless METH_GET or { method HEAD } or { path_end -i :predict :classify :regress }"""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 from wf.errors import InvalidWorkflow, Problem
 
@@ -82,10 +83,15 @@ def _csv_rows(lines: list[list[str]]) -> list[Row]:
 
 
 def _stream_row(fields: list[str], number: int) -> Row:
-    """`timestamp,user,movie,rating`; a movie may have commas of its own."""
+    """`timestamp,user,movie,rating`, where `+` and `%XX` stand for other characters, as training reads such a log.
+
+    A movie may have commas of its own.
+    """
     if len(fields) < 4:
         raise _unreadable(number, "a line is `timestamp,user,movie,rating`, or the first one names the columns")
-    return _row({"timestamp": fields[0], "user": fields[1], "movie": ",".join(fields[2:-1])}, number)
+    return _row(
+        {"timestamp": fields[0], "user": fields[1], "movie": unquote_plus(",".join(fields[2:-1])).strip()}, number
+    )
 
 
 def _json_rows(text: str) -> list[Row]:
