@@ -84,7 +84,7 @@ def _replica(seen: Seen, counts: Mapping[str, Counts]) -> Replica:
         phase=seen.phase,
         started=seen.started,
         finished=seen.finished,
-        ready=seen.phase == "running" and seen.is_well and seen.name in counts and counts[seen.name].is_ready,
+        ready=seen.phase == "running" and seen.is_well and seen.name in counts and counts[seen.name].is_up,
         restarts=seen.restarts,
     )
 

@@ -155,7 +155,7 @@ class Fleet:
             for each in seen:
                 if each.restarts or each.phase == "exited":
                     raise self._failed(each, _end(each), prepared)
-            waiting = [each for each in seen if not (each.is_well and counts.get(each.name, Counts(False)).is_ready)]
+            waiting = [each for each in seen if not (each.is_well and counts.get(each.name, _UNKNOWN).is_ready)]
             if not waiting:
                 return
             if time.monotonic() > deadline:
@@ -176,7 +176,7 @@ class Fleet:
                     continue
                 if each.restarts or each.phase != "running":
                     raise self._failed(each, _end(each), prepared)
-                if not counts.get(each.name, Counts(False)).is_ready:
+                if not counts.get(each.name, _UNKNOWN).is_up:
                     raise self._failed(each, "is not ready any more", prepared)
             requests = sum(counts[name].requests for name in names)
             errors = sum(counts[name].errors for name in names)
@@ -242,6 +242,7 @@ class Fleet:
 
 
 _FEW_ERRORS = 3
+_UNKNOWN = Counts(is_up=False, is_ready=False)
 
 
 def _end(replica: Seen) -> str:

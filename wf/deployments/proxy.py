@@ -40,6 +40,8 @@ class Target:
 class Counts:
     """What the proxy knows of a replica since it last read its configuration."""
 
+    is_up: bool
+    """Whether it gets its share of the requests: until its first check fails it is taken to be well."""
     is_ready: bool
     """Whether it has passed a check, and the last one."""
     requests: int = 0
@@ -76,16 +78,18 @@ def read_statistics(printed: str) -> dict[str, Counts]:
     if not printed.startswith(_TABLE):
         return {}
     rows = list(csv.DictReader(printed.strip().removeprefix("# ").splitlines()))
-    ready = {
-        row["pxname"].removeprefix("check-"): row["status"].startswith("UP") and row["check_status"] in _PASSED
+    checks = {
+        row["pxname"].removeprefix("check-"): row
         for row in rows
         if row["pxname"].startswith("check-") and row["svname"] == "replica"
     }
     counts = {}
-    for name, is_ready in ready.items():
+    for name, check in checks.items():
+        is_up = check["status"].startswith("UP")
         own = [row for row in rows if row["pxname"] in ("http", "grpc") and row["svname"] == name]
         counts[name] = Counts(
-            is_ready=is_ready,
+            is_up=is_up,
+            is_ready=is_up and check["check_status"] in _PASSED,
             requests=sum(int(row[f"hrsp_{kind}"] or 0) for row in own for kind in _KINDS),
             errors=sum(int(row[column] or 0) for row in own for column in ("hrsp_5xx", "econ", "eresp")),
         )
