@@ -72,7 +72,7 @@ def _serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         asked: Any = request.json()
         return json_response({"ratings": rating * len(asked["rows"])})
 
-    server = Server(LOOPBACK, [handle], {"Gate": "token"}, run=1)
+    server = Server(LOOPBACK, 1, [handle], {"Gate": "token"})
     server.start()
     monkeypatch.setenv("WF_API", f"{server.address}/token")
     yield rating
