@@ -242,6 +242,8 @@ class DockerBackend:
         if self._engine is None:
             return
         self._holders.remove_all()
+        if not self._views.are_shared and not self._storage:
+            return
         with contextlib.closing(self._engine.connect()) as client:
             self._views.close_shared(client)
             if self._storage:

@@ -1,16 +1,19 @@
 """Where the Docker engine is, how to talk to it, and what it can do.
 
-The SDK is imported when a connection is made: that costs 0.2 s, which only commands that use Docker shall pay.
+The SDK is imported when a connection is made: that costs 0.2 s, which only commands that change something shall pay.
 """
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from wf.backends.questions import UNIX, RefusalError, ask, plain_host
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 
@@ -70,6 +73,10 @@ class Engine:
             return "nvidia"
         return ""
 
+    def ask(self, path: str) -> Any | None:
+        """What it answers to a GET, as plain data; nothing if there is no such thing. Raises `OSError` and the like."""
+        return _ask(self.endpoint, f"/v{self.api}{path}")
+
     def connect(self) -> Any:
         """A new `docker.APIClient`, untyped as its stubs are too incomplete.
 
@@ -83,18 +90,14 @@ def find_engine(timeout: int = 10) -> Engine:
     endpoint = _endpoint()
     address = str(endpoint["base_url"])
     with reporting(f"no Docker engine answers at {address}"):
-        client = _client(endpoint, "auto", timeout)
-        try:
-            version = client.version()
-            api = min(_numbers(version["ApiVersion"]), _numbers(client.api_version))
-            if api < OLDEST_API:
-                raise EnvironmentProblem(
-                    f"the Docker engine at {address} is too old: {version['Version']}, API {version['ApiVersion']}",
-                    hint="Docker 19.03 (API 1.40) or newer is needed.",
-                )
-            return Engine(endpoint, version["Version"], ".".join(map(str, api)), client.info())
-        finally:
-            client.close()
+        version = _ask(endpoint, "/version", timeout)
+        if _numbers(version["ApiVersion"]) < OLDEST_API:
+            raise EnvironmentProblem(
+                f"the Docker engine at {address} is too old: {version['Version']}, API {version['ApiVersion']}",
+                hint="Docker 19.03 (API 1.40) or newer is needed.",
+            )
+        info = _ask(endpoint, f"/v{version['ApiVersion']}/info", timeout)
+        return Engine(endpoint, version["Version"], version["ApiVersion"], info)
 
 
 def find_doorway(engine: Engine) -> Doorway | None:
@@ -103,28 +106,37 @@ def find_doorway(engine: Engine) -> Doorway | None:
         return Doorway("127.0.0.1", "host.docker.internal")  # its virtual machine passes this on
     if not engine.address.startswith(("unix://", "http+unix://")):
         return None
-    import docker.errors
-
-    with closing(engine.connect()) as client, suppress(docker.errors.DockerException):
-        configured = client.inspect_network("bridge")["IPAM"]["Config"] or ()
-        gateways = [each["Gateway"] for each in configured if "." in each.get("Gateway", "")]
-        return Doorway(gateways[0], gateways[0]) if gateways else None
-    return None
+    with reporting("the usual network of the engine cannot be looked up"):
+        network = engine.ask("/networks/bridge") or {"IPAM": {"Config": ()}}
+    gateways = [each["Gateway"] for each in network["IPAM"]["Config"] or () if "." in each.get("Gateway", "")]
+    return Doorway(gateways[0], gateways[0]) if gateways else None
 
 
 @contextmanager
 def reporting(what: str) -> Iterator[None]:
     """Turn whatever the SDK raises into an `EnvironmentProblem` that begins with `what`."""
-    import docker.errors
-    import requests
-
     try:
         yield
-    except docker.errors.APIError as error:
-        raise EnvironmentProblem(f"{what}: {_shortened(str(error.explanation or error))}") from error
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        reason, hint = _connection_failure(error)
-        raise EnvironmentProblem(f"{what}: {reason}", hint=hint) from error
+    except Exception as error:
+        if problem := _as_problem(what, error):
+            raise problem from error
+        raise
+
+
+def _as_problem(what: str, error: Exception) -> EnvironmentProblem | None:
+    if not isinstance(error, OSError):  # as all errors of `requests` are
+        if "docker" not in sys.modules:
+            return None
+        import docker.errors
+
+        if isinstance(error, docker.errors.APIError):
+            return EnvironmentProblem(f"{what}: {_shortened(str(error.explanation or error))}")
+        if not isinstance(error, docker.errors.DockerException):
+            return None
+    elif explanation := getattr(error, "explanation", None):
+        return EnvironmentProblem(f"{what}: {_shortened(str(explanation))}")
+    reason, hint = _connection_failure(error)
+    return EnvironmentProblem(f"{what}: {reason}", hint=hint)
 
 
 def remove_container(client: Any, container_id: str) -> None:
@@ -150,6 +162,8 @@ def remove_volume(client: Any, name: str) -> None:
 
 
 def _endpoint() -> dict[str, Any]:
+    if host := plain_host():
+        return {"base_url": host}
     from docker.context import ContextAPI
     from docker.utils import kwargs_from_env
 
@@ -163,6 +177,22 @@ def _endpoint() -> dict[str, Any]:
             hint="See `docker context ls`, or set DOCKER_HOST.",
         )
     return {"base_url": context.Host, "tls": context.TLSConfig or False}
+
+
+def _ask(endpoint: Mapping[str, Any], path: str, timeout: int = 60) -> Any:
+    host = str(endpoint["base_url"])
+    if host.startswith(UNIX):
+        status, answer = ask(host, path, timeout)
+        message = answer.get("message", "") if status >= 400 else ""
+    else:
+        with closing(_client(endpoint, "auto", timeout)) as client:
+            response = client.get(client.base_url + quote(path))
+        status, answer, message = response.status_code, response.json(), response.text
+    if status == 404:
+        return None
+    if status >= 400:
+        raise RefusalError(message)
+    return answer
 
 
 def _client(endpoint: Mapping[str, Any], version: str, timeout: int = 60) -> Any:

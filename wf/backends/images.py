@@ -22,17 +22,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from wf.backends.engine import Engine, reporting
-from wf.backends.pull import pull
 from wf.backends.recipe import Recipe
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.host import HostNetwork
 from wf.plan import Image, ProjectImage, RegistryImage
 from wf.project import STORE, project_id
-from wf.registries import Registries
 from wf.settings import DockerSettings
 
 LINES_OF_A_FAILED_BUILD = 15
@@ -70,9 +70,8 @@ class Images:
     """The images of one plan. Used from one thread."""
 
     def __init__(self, engine: Engine, root: Path, settings: DockerSettings, host: HostNetwork, emit: Emit) -> None:
-        self._client = engine.connect()
+        self._engine = engine
         self._root = root
-        self._registries = Registries(root / STORE)
         self._settings = settings
         self._host = host
         self._emit = emit
@@ -99,9 +98,14 @@ class Images:
         found = self._found(wanted, ())
         return found[1] if found else None
 
+    @cached_property
+    def _client(self) -> Any:
+        return self._engine.connect()
+
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection, if anything needed one."""
+        if "_client" in vars(self):
+            self._client.close()
 
     def _have(self, wanted: Wanted, asked_by: tuple[str, ...] = ()) -> tuple[str, str]:
         """Name and id of an image that is in the engine when this returns."""
@@ -117,19 +121,18 @@ class Images:
         return self._had[wanted]
 
     def _id_of(self, ref: str) -> str | None:
-        import docker.errors
-
         with reporting(f"image `{ref}` cannot be looked up"):
-            try:
-                return str(self._client.inspect_image(ref)["Id"])
-            except docker.errors.ImageNotFound:
-                return None
+            found = self._engine.ask(f"/images/{ref}/json")
+        return str(found["Id"]) if found else None
 
     def _pull(self, ref: str, account: str = "") -> str:
         with self._alone_in(self._root, f"image {ref}", "another wf may be pulling it: waiting"):
             if found := self._id_of(ref):
                 return found
-            for line in pull(self._client, ref, self._registries, account):
+            from wf.backends.pull import pull
+            from wf.registries import Registries
+
+            for line in pull(self._client, ref, Registries(self._root / STORE), account):
                 self._emit(Preparing(what=f"image {ref}", line=line))
         found = self._id_of(ref)
         if found is None:

@@ -79,6 +79,11 @@ class Views:
         """Remove the views of a task whose container is gone; shared ones stay until the end of the run."""
         _remove(client, [view for view in views.values() if view not in self._shared.values()])
 
+    @property
+    def are_shared(self) -> bool:
+        """Whether any of them stays until the end of the run."""
+        return bool(self._shared)
+
     def close_shared(self, client: Any) -> None:
         """Remove what the tasks of the run have shared."""
         _remove(client, self._shared.values())
