@@ -4,8 +4,6 @@ import argparse
 import importlib
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -127,6 +125,9 @@ def _print_problems(problems: Sequence[Problem]) -> None:
 
 
 def _report_bug(error: Exception) -> int:
+    import tempfile
+    import traceback
+
     handle, name = tempfile.mkstemp(prefix="wf-bug-", suffix=".log", text=True)
     with os.fdopen(handle, "w") as log:
         log.write(f"wf {__version__}, Python {sys.version}, {sys.platform}\nwf {' '.join(sys.argv[1:2])}\n\n")

@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -124,6 +123,8 @@ class _File:
             os.close(folder)
 
     def _replace(self, text: str) -> None:
+        import tempfile
+
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".new-")  # only its owner can read it
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

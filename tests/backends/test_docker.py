@@ -218,6 +218,7 @@ def test_files_of_root_become_those_of_an_ordinary_user(
     """A caller who is not root gets the files through a container, and can delete them."""
     program = f"""
         import os, shutil, sys
+        import docker  # which this user may not read
         from pathlib import Path
         from tests.backends.tasks import Lab, make_task
         from wf.backends.docker import DockerBackend

@@ -4,9 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from wf.backends.base import Backend
-from wf.backends.docker import DockerBackend
-from wf.backends.engine import find_engine
-from wf.backends.process import ProcessBackend
 from wf.backends.programs import WithPrograms
 from wf.errors import EnvironmentProblem
 from wf.settings import Settings
@@ -22,12 +19,21 @@ def choose(requested: Requested, root: Path, settings: Settings) -> tuple[Backen
 
 def _choose(requested: Requested, root: Path, settings: Settings) -> tuple[Backend, str]:
     if requested == "process":
-        return ProcessBackend(root, settings.ca_bundle), "asked for"
+        return _processes(root, settings), "asked for"
+    from wf.backends.docker import DockerBackend
+    from wf.backends.engine import find_engine
+
     try:
         engine = find_engine()
     except EnvironmentProblem as problem:
         if requested == "docker":
             raise
-        return ProcessBackend(root, settings.ca_bundle), str(problem)
+        return _processes(root, settings), str(problem)
     reason = f"Docker {engine.version} answers at {engine.address}"
     return DockerBackend(root, settings, engine), reason
+
+
+def _processes(root: Path, settings: Settings) -> Backend:
+    from wf.backends.process import ProcessBackend
+
+    return ProcessBackend(root, settings.ca_bundle)

@@ -17,7 +17,6 @@ import fcntl
 import os
 import re
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -241,6 +240,8 @@ class Images:
 
     def _build(self, recipe: Recipe, tag: str, arguments: Mapping[str, str]) -> str:
         name = recipe.image.name
+        import tempfile
+
         mirrors = {key: value for key, value in self._host.pip.items() if key in recipe.arguments}
         lines: deque[str] = deque(maxlen=LINES_OF_A_FAILED_BUILD)
         before = self._dangling()

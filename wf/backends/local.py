@@ -50,32 +50,34 @@ class LocalProcess:
 
 
 class LocalProcesses:
-    """The verbs 2 to 7 of `wf.backends.base`, for processes. `guard` comes before the first `start`."""
+    """The verbs 2 to 7 of `wf.backends.base`, for processes."""
 
     def __init__(self) -> None:
         self._guardian: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
 
-    def guard(self) -> None:
-        """Start the guardian, if there is none yet."""
-        if self._guardian is None:
-            self._guardian = subprocess.Popen(
-                [sys.executable, "-IS", "-c", _GUARDIAN],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                # Out of the terminal's group: Ctrl-C is for wf, and the guardian outlives it.
-                start_new_session=True,
-            )
+    def _guarded_by(self) -> int:
+        """The number of the guardian, which comes with the first process."""
+        with self._lock:
+            if self._guardian is None:
+                self._guardian = subprocess.Popen(
+                    [sys.executable, "-IS", "-c", _GUARDIAN],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    # Out of the terminal's group: Ctrl-C is for wf, and the guardian outlives it.
+                    start_new_session=True,
+                )
+            return self._guardian.pid
 
     def start(self, launch: Launch, env: Mapping[str, str], folder: Path) -> LocalProcess:
         """Start the launch's command in a folder; `python` means the one that runs `wf`."""
-        assert self._guardian is not None, f"start({launch.task.id}): called before prepare"
         try:
             process = subprocess.Popen(
                 _command([*(launch.task.entrypoint or ()), *launch.task.command]),
                 cwd=folder,
-                env={**env, "WF_GUARDIAN": str(self._guardian.pid)},
+                env={**env, "WF_GUARDIAN": str(self._guarded_by())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

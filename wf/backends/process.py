@@ -5,7 +5,6 @@ run says, and neither is isolation from the network. Actions that need an image 
 """
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,6 +12,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from wf.backends.base import Adopted, Exit, Handle, Launch
@@ -37,6 +37,11 @@ class ProcessBackend:
         self._host = replace(read_host_network(os.environ, ca_bundle), pip=pip).past_proxies(LOOPBACK.host)
         self._processes = LocalProcesses()
 
+    @cached_property
+    def _software(self) -> str:
+        software = json.dumps([platform.python_version(), platform.platform(), sorted(installed_packages())])
+        return f"process:{hashlib.sha256(software.encode()).hexdigest()}"
+
     def prepare(self, plan: Plan, emit: Emit) -> None:
         """Refuse what needs Docker; say what this backend does not do, and what the steps may miss."""
         problems = [
@@ -55,17 +60,13 @@ class ProcessBackend:
         if limited:
             names = ", ".join(f"`{name}`" for name in limited)
             emit(Preparing(what="processes", line=f"limits of CPU and memory are not enforced without Docker: {names}"))
-        self._processes.guard()
         if missing := missing_packages():
             line = f"steps may fail: {sys.prefix} lacks {', '.join(missing)} (pip install -e '.[steps]')"
             emit(Preparing(what="processes", line=line))
 
     def image_digest(self, task: Task) -> str:
         """A hash of the Python version and every installed package."""
-        folders = [Path(folder) for folder in sys.path if Path(folder).is_dir()]
-        packages = sorted(entry.name for folder in folders for entry in folder.glob("*.dist-info"))
-        software = json.dumps([platform.python_version(), platform.platform(), packages])
-        return f"process:{hashlib.sha256(software.encode()).hexdigest()}"
+        return self._software
 
     def doorway(self) -> Doorway:
         """The machine itself."""
@@ -127,24 +128,28 @@ class ProcessBackend:
         return env
 
 
+def installed_packages() -> dict[str, Path]:
+    """The folders with what is known of each package, by their names, such as `numpy-2.0.0.dist-info`."""
+    folders = [folder for folder in map(Path, sys.path) if folder.is_dir()]
+    return {entry.name: entry for folder in folders for entry in folder.glob("*.dist-info")}
+
+
 def missing_packages() -> list[str]:
     """What the extra `steps` of `wf` names and this environment does not have."""
-    try:
-        requirements = importlib.metadata.requires("wf") or []
-    except importlib.metadata.PackageNotFoundError:
+    # As `importlib.metadata` would say it, whose import takes longer than a run with nothing to do.
+    installed = {_normal(name.partition("-")[0]): folder for name, folder in installed_packages().items()}
+    if "wf" not in installed:
         return []
-    wanted = [re.split(r"[^\w.-]", text)[0] for text in requirements if re.search(r"extra == .steps.", text)]
-    return [name for name in wanted if not _is_installed(name)]
+    known = (installed["wf"] / "METADATA").read_text(encoding="utf-8")
+    wanted = re.findall(r"^Requires-Dist: ([\w.-]+).*extra == .steps.", known, re.MULTILINE)
+    return [name for name in wanted if _normal(name) not in installed]
+
+
+def _normal(name: str) -> str:
+    """A package's name as all its spellings have it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def has_gpu() -> bool:
     """Whether this machine has an NVIDIA GPU, or one that its Windows lends it."""
     return Path("/dev/nvidia0").exists() or Path("/dev/dxg").exists()
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

@@ -46,8 +46,6 @@ class WithPrograms:
         if problems := program_problems(plan.tasks):
             raise EnvironmentProblem("\n".join(problems))
         self._inner.prepare(replace(plan, tasks=tuple(task for task in plan.tasks if not _is_program(task))), emit)
-        if any(_is_program(task) for task in plan.tasks):
-            self._processes.guard()
 
     def image_digest(self, task: Task) -> str:
         """For a program, the version of `wf`."""

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; how it went is told by the report, and by the exit code."""
-    plan = compile_workflow(arguments)
+    plan = compile_workflow(arguments, to_run=True)
     reuse = chosen_reuse(arguments, plan)
 
     from wf.commands.execution import carry_out

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wf.errors import InvalidWorkflow, Problem
 from wf.events import now
 from wf.plan import Plan
-from wf.project import find_root
+from wf.project import STORE, find_root
 
 if TYPE_CHECKING:
     from wf.runner import Reuse
@@ -42,14 +42,26 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def compile_workflow(arguments: argparse.Namespace) -> Plan:
-    """The plan of the workflow that `add_workflow` asked for; its warnings are printed."""
+def compile_workflow(arguments: argparse.Namespace, *, to_run: bool = False) -> Plan:
+    """The plan of the workflow that `add_workflow` asked for; its warnings are printed.
+
+    `to_run` says that the project gets a store now, if it has none.
+    """
+    from wf.remembered import recall, remember
+
+    path, root, settings = arguments.workflow, find_root(arguments.workflow), read_settings(arguments)
+    if known := recall(path, root, settings):
+        return known
+
     from wf.compile import compile_file
     from wf.source import excerpt
 
-    plan, warnings = compile_file(arguments.workflow, find_root(arguments.workflow), read_settings(arguments))
+    plan, warnings = compile_file(path, root, settings)
     for warning in warnings:
         print(excerpt(warning), end="\n\n", file=sys.stderr)
+    if not warnings and (to_run or (root / STORE).is_dir()):
+        store_folder(root)
+        remember(plan, root, settings)
     return plan
 
 
@@ -225,9 +237,11 @@ def since(run: "RunRecord") -> float:
 
 def read_settings(arguments: argparse.Namespace) -> dict[str, str]:
     """What `add_inputs` asked for."""
-    from wf.inputs import read_inputs
+    settings: dict[str, str] = {}
+    if arguments.inputs:
+        from wf.inputs import read_inputs
 
-    settings = read_inputs(arguments.inputs) if arguments.inputs else {}
+        settings = read_inputs(arguments.inputs)
     for pair in arguments.set:
         name, equals, value = pair.partition("=")
         if not equals or not name:

@@ -21,6 +21,7 @@ wf.db        the history of runs and jobs; artifacts, datasets, models and deplo
 artifacts/   outputs of jobs and imported datasets, named by their content: read-only
 runs/        of each run the log of every job, and links to its outputs
 code/        snapshots of `steps/`, as runs used them: read-only
+plans/       compiled workflows, to be had again without compiling
 state/       checkpoints of jobs that did not finish
 claims/      which jobs are being carried out, by which run
 quarantine/  artifacts that `wf fsck --repair` found damaged
