@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+from wf.commands.answers import Answers
 from wf.commands.shared import open_store, sweep
 from wf.errors import Interrupted, TaskFailed
 from wf.plan import Plan
@@ -24,9 +25,6 @@ def carry_out(
 ) -> int:
     """Run a plan, or go on with a run of it; how it went is told by the report, and by the exit code."""
     from wf.backends.choose import choose
-    from wf.deployments.handlers import deployment_handler
-    from wf.deployments.service import Deployments
-    from wf.gradient.emulator import Emulator
     from wf.report import open_report
     from wf.secrets import load_secrets
     from wf.settings import load_settings
@@ -40,9 +38,8 @@ def carry_out(
         environ=os.environ,
         env_file=Path(settings.secrets) if settings.secrets else None,
     )
-    deployments = Deployments(plan.root, project, secrets)
-    emulator = Emulator(plan.root, deployments)
-    with closing(emulator), open_report(output, store, sys.stdout) as emit:
+    answers = Answers(plan.root, project, secrets)
+    with closing(answers), open_report(output, store, sys.stdout) as emit:
         result = run_plan(
             plan,
             backend=backend,
@@ -53,7 +50,7 @@ def carry_out(
             reuse=Reuse(allowed=settings.reuse, forced=frozenset(settings.forced)),
             log_limit=settings.log_limit,
             backend_reason=reason,
-            handlers=(deployment_handler(deployments, lambda request: request.by), emulator),
+            handlers=(answers,),
             settings=settings,
             resumes=resumes,
         )

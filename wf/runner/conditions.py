@@ -7,7 +7,6 @@ from typing import Final
 from wf.errors import TaskFailed
 from wf.events import JobState
 from wf.plan import Comparison, Condition, JobMetric, JobResult, Scalar, Task, Text, UpstreamOutput
-from wf.source import scalar
 
 UNSUCCESSFUL: Final[Mapping[JobState, str]] = {
     "failed": "failed",
@@ -80,6 +79,8 @@ def _find(
 
 
 def _holds(found: Scalar, comparison: Comparison) -> bool:
+    from wf.source import scalar
+
     value = comparison.value
     seen = scalar(found) if isinstance(found, str) and not isinstance(value, str) else found
     if comparison.operator in ("==", "!="):
