@@ -66,7 +66,14 @@ class _Forecaster:
         image = self._backend().known_digest(task) if task.image and last else ""
         if image is None:
             unknown.append(_not_there(task))
-        key = make_key(task, inputs, image=image or "", secrets=self._secrets, code=self._code)
+        key = make_key(
+            task,
+            inputs,
+            image=image or "",
+            secrets=self._secrets,
+            code=self._code,
+            digest_of=self._store.digest_of,
+        )
         if not unknown:
             decision = decide(task, key, self._reuse, self._store, self._workflow)
             if decision.earlier:

@@ -1,15 +1,13 @@
 """Whether a job must run, or outputs of an earlier execution stand for it; and the sentence that says why."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wf.cache import CacheKey, explain
-from wf.errors import EnvironmentProblem
 from wf.plan import HostProgram, Task
 from wf.runner.worker import Code
 from wf.store import Store
-from wf.store.artifacts import UnkeepableFileError, read_manifest
 from wf.store.reuse import Earlier, LastExecution
 
 
@@ -39,7 +37,13 @@ class Decision:
 
 
 def make_key(
-    task: Task, inputs: Mapping[str, str], *, image: str, secrets: Collection[str], code: Code | None
+    task: Task,
+    inputs: Mapping[str, str],
+    *,
+    image: str,
+    secrets: Collection[str],
+    code: Code | None,
+    digest_of: Callable[[Path], str],
 ) -> CacheKey:
     """Everything that the outputs of the task depend on.
 
@@ -49,6 +53,7 @@ def make_key(
         image: the digest of what it runs in; nothing for a task without a process.
         secrets: the names of those that are set.
         code: the steps as they are now.
+        digest_of: gives the digest of a file or folder of this machine.
     """
     return CacheKey(
         image=image,
@@ -64,7 +69,7 @@ def make_key(
         inputs_mode=task.inputs_mode,
         code=code.files_of(task) if task.is_step and code else {},
         extra=task.cache_key,
-        files={local.parameter: _digest(local.path) for local in task.local_files},
+        files={local.parameter: digest_of(local.path) for local in task.local_files},
     )
 
 
@@ -109,10 +114,3 @@ def why_always(task: Task, reuse: Reuse) -> str:
     if isinstance(task.image, HostProgram):
         return "what it fetches may have changed"
     return "it may change what it shares" if task.inputs_mode == "shared" else "its cache is off"
-
-
-def _digest(path: Path) -> str:
-    try:
-        return read_manifest(path).artifact.digest
-    except (OSError, UnkeepableFileError) as error:
-        raise EnvironmentProblem(f"`{path}` cannot be read: {error}") from error

@@ -213,6 +213,7 @@ class Scheduler:
             image=self._shared.backend.image_digest(task) if task.image else "",
             secrets=self._shared.secrets,
             code=self._shared.code,
+            digest_of=self._store.digest_of,
         )
         prepared = _Prepared(task, inputs, records, key)
         if not self._is_done_before(prepared):

@@ -15,6 +15,7 @@ from wf.store.garbage import Collector
 from wf.store.history import History
 from wf.store.layout import Layout
 from wf.store.lineage import Lineage, ListedArtifact, find_digest, lineage, list_artifacts
+from wf.store.local_files import digest_of
 from wf.store.models import Models
 from wf.store.reuse import Earlier, LastExecution, find_earlier, last_execution
 
@@ -59,6 +60,10 @@ class Store:
     def artifacts_of(self, run: int | None = None) -> tuple[ListedArtifact, ...]:
         """The artifacts that the history names, or those that a run left: the biggest first."""
         return list_artifacts(self._connection, run)
+
+    def digest_of(self, path: Path) -> str:
+        """The digest of a file or folder of this machine; see `wf.store.local_files`."""
+        return digest_of(self._connection, path)
 
     def earlier(self, key: CacheKey) -> Earlier | None:
         """An execution with the same key that can stand for a new one."""

@@ -218,6 +218,13 @@ _MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN resumes INTEGER;                       -- the run that it goes on with
     CREATE UNIQUE INDEX runs_by_resumed ON runs (resumes) WHERE resumes IS NOT NULL;
     """,
+    """
+    CREATE TABLE local_files (                   -- files of this machine that jobs were given
+        path        TEXT PRIMARY KEY,
+        stamp       TEXT NOT NULL,               -- a digest of names, sizes, times and inodes
+        digest      TEXT NOT NULL                -- of the content that they had with that stamp
+    ) WITHOUT ROWID;
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""
