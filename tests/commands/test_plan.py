@@ -73,7 +73,7 @@ def test_a_plan_as_json_has_the_same_content(tmp_path: Path, capsys: pytest.Capt
     write, read = plan["jobs"]
     assert plan["inputs"] == {"word": "hello"}
     assert write["secrets"] == {"TOKEN": "MY_TOKEN"}
-    assert write["resources"] == {"cpus": 0.5, "memory": 2**30, "gpus": "auto", "instance-type": None}
+    assert write["resources"] == {"cpus": 0.5, "memory": 2**30, "pids": None, "gpus": "auto", "instance-type": None}
     assert read["inputs"]["text"] == {"type": "string", "from": "Write.outputs.text"}
 
 

@@ -4,10 +4,11 @@ Nothing is touched that a version of a dataset, a model, a pinned run, a run tha
 of it is safe beside runs, and after a kill at any moment: what no record names is found by the next collection.
 """
 
-import os
+import stat
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -210,14 +211,17 @@ class Collector:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of all files below a path; links count as nothing."""
-    if path.is_symlink() or not path.is_dir():
-        return path.lstat().st_size if path.is_file() and not path.is_symlink() else 0
+    """Bytes of all files below a path; links count as nothing, and neither does what goes while it is looked at."""
     total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            place = Path(folder) / name
-            total += 0 if place.is_symlink() else place.lstat().st_size
+    waiting = [path]
+    while waiting:
+        with suppress(FileNotFoundError):
+            here = waiting.pop()
+            status = here.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                waiting += here.iterdir()
+            elif stat.S_ISREG(status.st_mode):
+                total += status.st_size
     return total
 
 

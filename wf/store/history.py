@@ -282,6 +282,8 @@ class History:
         """The jobs of a run in the order of its plan, with all that is known of them."""
         rows = self._connection.execute("SELECT * FROM jobs WHERE run = ? ORDER BY position", (run,)).fetchall()
         plan = self._connection.execute("SELECT plan FROM runs WHERE id = ?", (run,)).fetchone()
+        if plan is None:
+            return ()  # it has just been deleted
         images = {task["id"]: task["image"] for task in json.loads(plan["plan"])["tasks"]}
         inputs: dict[str, list[InputRecord]] = {row["name"]: [] for row in rows}
         outputs: dict[str, list[OutputRecord]] = {row["name"]: [] for row in rows}
