@@ -1,0 +1,251 @@
+"""What the recommender reaches, beside what it compares to.
+
+    python bench/recommender.py --ml-100k ml-100k.zip --ml-1m ml-1m.zip
+
+Each row of the table is trained and judged here, by the project's own steps, on data given by path (the archives as
+GroupLens has them). What others report is quoted, with where it is from; it was measured on other machines.
+Run it from the root of the project. `--only NAME` (repeatable) chooses rows, `--models` the models.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+SPEED_ROUNDS = 7
+SPEED_BATCH = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Data, a split of it, and a protocol; `reach` is the RMSE aimed at, `known` what others have."""
+
+    name: str
+    about: str
+    data: str
+    protocol: str
+    splits: Callable[[Path, Path], Iterator[Path]]
+    """From the folder of clean ratings and the archive to folders with a `split` each, whose RMSEs are averaged."""
+    reach: float
+    known: str
+
+
+def parted(*flags: str) -> Callable[[Path, Path], Iterator[Path]]:
+    """The split that the step `split` makes with these flags."""
+
+    def splits(ratings: Path, _archive: Path) -> Iterator[Path]:
+        folder = ratings / "_".join(("parted", *flags)).replace("--", "")
+        if not folder.exists():
+            step("split", *flags, inputs=ratings, outputs=folder)
+        yield folder
+
+    return splits
+
+
+def official(*folds: int) -> Callable[[Path, Path], Iterator[Path]]:
+    """MovieLens 100K's own folds: a twentieth of each base part, drawn at random, is for validation."""
+
+    def splits(ratings: Path, archive: Path) -> Iterator[Path]:
+        rows = pl.read_parquet(ratings / "ratings" / "ratings.parquet")
+        for fold in folds:
+            folder = ratings / f"u{fold}"
+            (folder / "split").mkdir(parents=True, exist_ok=True)
+            with zipfile.ZipFile(archive) as archived:
+                text = archived.read(f"ml-100k/u{fold}.test").decode()
+            pairs = [line.split("\t")[:2] for line in text.splitlines()]
+            held = pl.DataFrame(pairs, schema=["user_id", "item_id"], orient="row")
+            base = rows.join(held, on=["user_id", "item_id"], how="anti").sample(fraction=1.0, shuffle=True, seed=fold)
+            parts = {
+                "test": rows.join(held, on=["user_id", "item_id"], how="semi"),
+                "validation": base.head(len(base) // 20),
+                "train": base.tail(-(len(base) // 20)),
+            }
+            for name, part in parts.items():
+                part.write_parquet(folder / "split" / f"{name}.parquet")
+            for name in ("items.parquet", "users.parquet", "dataset.json"):
+                (folder / "split" / name).write_bytes((ratings / "ratings" / name).read_bytes())
+            yield folder
+
+    return splits
+
+
+TASKS = (
+    Task("static", "ML-100K, the article's split, static", "ml-100k", "parts", parted(), 1.015, "article 1.04 to 1.06"),
+    Task("prequential", "the same, prequential", "ml-100k", "prequential", parted(), 0.940, "-"),
+    Task("u1", "ML-100K u1", "ml-100k", "parts", official(1), 0.900, "GC-MC 0.905 to 0.910, GLocal-K 0.889"),
+    Task(
+        "u1-u5",
+        "ML-100K, mean of u1 to u5",
+        "ml-100k",
+        "parts",
+        official(1, 2, 3, 4, 5),
+        0.897,
+        "Surprise: SVD 0.934, KNNBaseline 0.931, SVD++ 0.920",
+    ),
+    Task(
+        "ml-1m",
+        "ML-1M, random 90/10",
+        "ml-1m",
+        "parts",
+        parted("--method=random", "--train-end=0.86", "--validation-end=0.9"),
+        0.835,
+        "Surprise: SVD 0.873, SVD++ 0.862; AutoRec 0.831, GLocal-K 0.822",
+    ),
+)
+
+
+def step(name: str, *flags: str, inputs: Path, outputs: Path) -> None:
+    """Run a step of the project, quietly unless it fails."""
+    folders = [f"--inputs-dir={inputs}", f"--outputs-dir={outputs}"]
+    done = subprocess.run(
+        [sys.executable, "-m", f"steps.{name}", *flags, *folders], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{name} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def prepare(data: str, archive: Path, scratch: Path) -> Path:
+    """Clean ratings from an archive."""
+    folder = scratch / data
+    if not folder.exists():
+        step("ingest", f"--dataset={data}", f"--path={archive}", inputs=scratch, outputs=folder / "raw")
+        step("clean", inputs=folder / "raw", outputs=folder)
+    return folder
+
+
+def judged(split: Path, model: str) -> dict[str, Any]:
+    """What `evaluate` says of a model that was trained on `split`, and how many seconds the training took."""
+    folder = split / model
+    if not (folder / "seconds").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "split").symlink_to(split / "split")
+        started = time.perf_counter()
+        step("train", f"--model={model}", "--tracking=off", inputs=folder, outputs=folder)
+        seconds = time.perf_counter() - started
+        step("evaluate", "--tracking=off", inputs=folder, outputs=folder)
+        (folder / "seconds").write_text(str(seconds))
+    figures: dict[str, Any] = json.loads((folder / "report" / "metrics.json").read_text())
+    return {**figures, "seconds": float((folder / "seconds").read_text())}
+
+
+def measure(task: Task, archive: Path, models: list[str], scratch: Path) -> None:
+    """Print the rows of a task: every model, then the baselines of the evaluation."""
+    systems: dict[str, list[dict[str, Any]]] = {}
+    seconds: dict[str, float] = {}
+    for split in task.splits(prepare(task.data, archive, scratch), archive):
+        for model in models:
+            figures = judged(split, model)
+            seconds[model] = seconds.get(model, 0.0) + figures["seconds"]
+            for system, quality in figures[task.protocol]["test"]["systems"].items():
+                named = model if system == "model" else system
+                if named == model or model == models[0]:
+                    systems.setdefault(named, []).append(quality)
+    for system, qualities in systems.items():
+        rmse = statistics.mean(quality["rmse"]["value"] for quality in qualities)
+        mae = statistics.mean(quality["mae"]["value"] for quality in qualities)
+        interval = "" if len(qualities) > 1 else "{low:.3f} to {high:.3f}".format(**qualities[0]["rmse"])
+        cost = f"{seconds[system]:.0f}" if system in seconds else ""
+        figures = (f"{rmse:.4f}", interval, f"{mae:.4f}", cost, f"{task.reach:.3f}")
+        print(f"| {' | '.join((task.about, system, *figures, task.known))} |", flush=True)
+
+
+def measure_speed(split_folder: Path) -> None:
+    """The article's model, epoch by epoch in turn: this project's loop, and Keras' `fit` with lookups in the graph."""
+    from steps.recommender import data, training
+    from steps.recommender.config import TrainingConfig
+    from steps.recommender.models import build_model
+
+    split = data.read_split(split_folder)
+    training_data, config = training.encode_training_data(split), TrainingConfig(batch_size=SPEED_BATCH)
+    model = build_model(config, training_data.basis())
+    train_step = training.compile_step(model, training_data.train)
+    fit = _plain_keras(split, training_data, config)
+
+    def ours(epoch: int) -> None:
+        hide = {"user": config.hide_users, "title": config.hide_titles}
+        rows = data.epoch_rows(training_data.train, seed=1, epoch=epoch, hide=hide)
+        training.train_epoch(model, train_step, rows, config.batch_size)
+
+    seconds: dict[str, list[float]] = {"ours": [], "plain Keras": []}
+    for epoch in range(SPEED_ROUNDS + 1):
+        for name, run in (("ours", ours), ("plain Keras", fit)):
+            started = time.perf_counter()
+            run(epoch)
+            if epoch:  # the first one traces
+                seconds[name].append(time.perf_counter() - started)
+    speed = {name: len(split.train) / statistics.median(taken) for name, taken in seconds.items()}
+    print(
+        f"| training speed, examples/s | ours {speed['ours']:,.0f} | plain Keras {speed['plain Keras']:,.0f} "
+        f"| {speed['ours'] / speed['plain Keras']:.2f} times | reach 2.5 |"
+    )
+
+
+def _plain_keras(split: Any, training_data: Any, config: Any) -> Callable[[int], None]:
+    import tensorflow as tf
+
+    keras = tf.keras
+
+    def embedded(text: Any, words: tuple[str, ...]) -> Any:
+        rows = keras.layers.StringLookup(vocabulary=list(words))(text)
+        return keras.layers.Embedding(len(words) + 1, config.embedding_size)(rows)
+
+    user, title = (keras.Input((), dtype=tf.string) for _ in range(2))
+    vocabulary = training_data.vocabulary
+    hidden = keras.layers.Concatenate()([embedded(user, vocabulary.users), embedded(title, vocabulary.titles)])
+    for size in config.layers:
+        hidden = keras.layers.Dense(size, "relu", kernel_regularizer=keras.regularizers.L2(config.l2))(hidden)
+    model = keras.Model([user, title], keras.layers.Dense(1)(hidden))
+    model.compile(keras.optimizers.Adagrad(config.learning_rate), "mse", [keras.metrics.RootMeanSquaredError()])
+    columns = tuple(split.train[name].to_numpy().astype(np.str_) for name in ("user_id", "title"))
+    rows = tf.data.Dataset.from_tensor_slices((columns, training_data.train["rating"]))
+    rows = rows.shuffle(len(split.train)).batch(config.batch_size).cache()
+
+    def fit(_epoch: int) -> None:
+        model.fit(rows, epochs=1, verbose=0)
+
+    return fit
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ml-100k", type=Path)
+    parser.add_argument("--ml-1m", type=Path)
+    parser.add_argument("--only", action="append", choices=[*(task.name for task in TASKS), "speed"])
+    parser.add_argument("--models", default="ranking,history", help="names with commas between (%(default)s)")
+    parser.add_argument("--scratch", type=Path, help="where to keep what was trained; nothing is trained twice there")
+    arguments = parser.parse_args()
+    archives = {"ml-100k": arguments.ml_100k, "ml-1m": arguments.ml_1m}
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = (arguments.scratch or Path(temporary)).absolute()
+        scratch.mkdir(parents=True, exist_ok=True)
+        print("| data and protocol | system | test RMSE | 95 % interval | MAE | seconds | reach | others report |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        for task in TASKS:
+            archive = archives[task.data]
+            if arguments.only and task.name not in arguments.only:
+                continue
+            if archive:
+                measure(task, archive.absolute(), arguments.models.split(","), scratch)
+            else:
+                print(f"| {task.about} | not measured: --{task.data} was not given |||||||")
+        if arguments.ml_100k and (not arguments.only or "speed" in arguments.only):
+            (folder,) = parted()(prepare("ml-100k", arguments.ml_100k.absolute(), scratch), arguments.ml_100k)
+            measure_speed(folder / "split")
+
+
+if __name__ == "__main__":
+    main()
