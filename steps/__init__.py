@@ -6,6 +6,7 @@ STEPS = {
     "split": "steps.split",
     "train": "steps.train",
     "evaluate": "steps.evaluate",
+    "compare": "steps.compare",
     "export": "steps.export",
     "verify": "steps.verify",
     "gate": "steps.gate",

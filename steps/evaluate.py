@@ -35,6 +35,7 @@ STEP = Step(
 def run(inputs: Inputs, work: Workspace) -> None:
     """Predict every part of the split, compare with baselines, and write figures and a page."""
     import numpy as np
+    import polars as pl
 
     from steps.recommender import data, trained_model
     from steps.recommender.evaluation import MODEL, judge, prequential_verdict, verdict
@@ -60,8 +61,23 @@ def run(inputs: Inputs, work: Workspace) -> None:
     print(verdict(evaluation), prequential_verdict(evaluation), *notes, sep="\n", flush=True)
 
     report = work.output("report")
-    figures = {"dataset": split.dataset, "verdict": verdict(evaluation), "notes": notes, **asdict(evaluation)}
+    figures = {
+        "dataset": split.dataset,
+        "parameters": trained.config.model_dump(mode="json"),
+        "weights": trained.model.count_params(),
+        "verdict": verdict(evaluation),
+        "notes": notes,
+        **asdict(evaluation),
+    }
     (report / "metrics.json").write_text(json.dumps(figures, indent=2))
+    judged = parts[evaluation.judged_on]
+    judged.select(
+        "user_id",
+        "item_id",
+        "rating",
+        static=pl.Series(predictions[evaluation.judged_on]),
+        prequential=pl.Series(predictions_in_turn[evaluation.judged_on]),
+    ).write_parquet(report / "predictions.parquet")
     page = build_page(
         evaluation,
         dataset=split.dataset,

@@ -53,7 +53,8 @@ a TensorFlow SavedModel that needs no custom Python
     REPORT: """\
 what a person reads
   report.html      one self-contained page
-  metrics.json     the same figures for programs""",
+  metrics.json     the same figures for programs
+  predictions.parquet   of `evaluate`: user_id, item_id, rating, and what was predicted, static and prequential""",
     TRACKING: """\
 experiment records
   *.zip            Comet offline archives, for `comet upload`""",

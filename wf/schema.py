@@ -10,7 +10,7 @@ from wf.actions.script import ScriptParameters
 from wf.actions.step import load_step, step_names
 from wf.spec import Workflow
 
-REFERENCE = {"type": "string", "pattern": r"^workflow\.inputs\.[A-Za-z0-9_-]+$"}
+REFERENCE = {"type": "string", "pattern": r"^(workflow\.inputs|matrix)\.[A-Za-z0-9_-]+$"}
 
 
 def workflow_schema(root: Path) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def workflow_schema(root: Path) -> dict[str, Any]:
 
 
 def _allow_references(model: dict[str, Any], definitions: dict[str, Any], uses: str) -> dict[str, Any]:
-    """The model's schema, with `workflow.inputs.x` accepted wherever a parameter stands."""
+    """The model's schema, with `workflow.inputs.x` and `matrix.x` accepted wherever a parameter stands."""
     for name, definition in model.pop("$defs", {}).items():
         definitions[f"{uses} {name}"] = definition
     properties = {

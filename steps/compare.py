@@ -1,0 +1,49 @@
+"""Compare models that were judged on the same rows."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from steps.entry import Step, StepInputs, Workspace, run_step
+from steps.formats import REPORT
+
+
+class Inputs(StepInputs):
+    """How intervals are drawn."""
+
+    seed: int = Field(1, ge=0, lt=2**31, description="decides which users the bootstrap draws")
+
+
+STEP = Step(
+    name="compare",
+    summary="Compare evaluated models on the same rows, with paired intervals and the spread of seeds.",
+    inputs=Inputs,
+    reads={"reports": f"{REPORT}[]"},
+    writes={"report": REPORT},
+)
+
+
+def run(inputs: Inputs, work: Workspace) -> None:
+    """Read every report, and write a page and its figures."""
+    from steps.recommender import comparison
+
+    folders = sorted(path for path in work.input("reports").iterdir() if path.is_dir())
+    reports = comparison.read_reports(folders)
+    results = {protocol: comparison.compare(reports, protocol, seed=inputs.seed) for protocol in comparison.PROTOCOLS}
+    report = work.output("report")
+    (report / "metrics.json").write_text(json.dumps(comparison.as_figures(results), indent=2))
+    (report / "report.html").write_text(comparison.build_page(reports, results, inputs.seed), encoding="utf-8")
+    for protocol, models in results.items():
+        print(comparison.verdict(models, protocol, reports[0].judged_on))
+        work.record({f"{protocol} {name}": result.quality.rmse.value for name, result in models.items()})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the step from a command line; see `steps.entry.run_step`."""
+    return run_step(STEP, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
