@@ -6,7 +6,7 @@ WF := $(VENV)/bin/wf
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check fuzz format clean
+.PHONY: help train test check fuzz faults together format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,6 +17,12 @@ train: $(VENV)/ready-wf ## set everything up and train the recommender: workflow
 
 test: check ## set everything up and run all tests
 	@$(VENV)/bin/pytest
+
+faults: $(VENV)/ready-dev ## kill runs at random moments and resume them: RUNS=200 SEED=n
+	@$(VENV)/bin/python -m tests.faults --runs $(or $(RUNS),200) $(if $(SEED),--seed $(SEED))
+
+together: $(VENV)/ready-dev ## 8 runs of overlapping workflows at once: RUNS=50 SEED=n
+	@$(VENV)/bin/python -m tests.concurrency --times $(or $(RUNS),50) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/ready-dev ## formatting, lint and types
 	@$(VENV)/bin/ruff format --quiet --check . || { echo "run 'make format'"; exit 1; }

@@ -85,10 +85,10 @@ def test_a_forced_job_waits_for_nobody(tmp_path: Path) -> None:
     first = Side(tmp_path, SLOW)
     await_claim(tmp_path)
 
-    assert both(first, Side(tmp_path, SLOW, reuse=Reuse(allowed=False)))[1] == [
-        "a ran: nothing is reused",
-        "a succeeded",
-    ]
+    second = Side(tmp_path, SLOW, reuse=Reuse(allowed=False))
+    both(first, second)
+
+    assert second.story == ["a succeeded"]
 
 
 def test_two_jobs_of_a_run_that_are_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""An engine of our own, which may be killed: with its own data, socket and network."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+
+class PrivateEngine:
+    """A `dockerd` in a folder, with one image."""
+
+    BRIDGE = "wffaults0"
+
+    def __init__(self, folder: Path, image: str) -> None:
+        self.address = f"unix://{folder}/docker.sock"
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["ip", "link", "add", self.BRIDGE, "type", "bridge"], check=False, capture_output=True)
+        subprocess.run(["ip", "addr", "add", "10.213.77.1/24", "dev", self.BRIDGE], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "set", self.BRIDGE, "up"], check=True)
+        self._containers = self._start_containerd()
+        self._process = self._start()
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
+            subprocess.run(["docker", "-H", self.address, "load"], stdin=save.stdout, check=True, capture_output=True)
+
+    def _start_containerd(self) -> "subprocess.Popen[bytes]":
+        """The part that holds the containers: one that `dockerd` starts for itself dies with it, and is in its way."""
+        folder = self._folder
+        settings = folder / "containerd.toml"
+        settings.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+        with (folder / "containerd.log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    "containerd", "--config", str(settings), "--root", str(folder / "containerd"),
+                    "--state", str(folder / "state"), "--address", str(folder / "containerd.sock"),
+                ],
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        while not (folder / "containerd.sock").exists():
+            time.sleep(0.1)
+        return process
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        folder = self._folder
+        (folder / "docker.pid").unlink(missing_ok=True)
+        with (folder / "dockerd.log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    "dockerd", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
+                    "--containerd", str(folder / "containerd.sock"), "--pidfile",
+                    str(folder / "docker.pid"), "-H", self.address, "--bridge", self.BRIDGE,
+                    "--iptables=false", "--ip6tables=false",
+                ],
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            if subprocess.run(["docker", "-H", self.address, "info"], check=False, capture_output=True).returncode == 0:
+                return process
+            time.sleep(0.2)
+        raise RuntimeError(f"{folder}/dockerd.log says why the engine does not start")
+
+    def kill(self) -> None:
+        """SIGKILL, then a new one in its place."""
+        self._process.kill()
+        self._process.wait()
+        self._process = self._start()
+
+    def close(self) -> None:
+        """End it, and remove its network."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
+        self._containers.terminate()
+        self._containers.wait(60)
+        subprocess.run(["ip", "link", "del", self.BRIDGE], check=False, capture_output=True)
