@@ -41,20 +41,25 @@ class ChosenEngine:
 
     def __init__(self, tensorflow: Engine, wanted: str) -> None:
         self._tensorflow = tensorflow
-        self._compiled: Engine | None = None
+        self._compiled: dict[str, Engine] = {}
+        """Signature -> what answers it in TensorFlow's place."""
         self.reason = "as asked" if wanted == "tf" else "no other engine has been compared yet"
         """Why the engine is the one that it is."""
-        self.inline_rows = 0
-        """Up to how many rows a call is so short that it may run in the event loop."""
+        self._inline_rows: dict[str, int] = {}
 
     @property
     def name(self) -> str:
-        """The engine that most requests go to."""
-        return (self._compiled or self._tensorflow).name
+        """The engines that requests go to."""
+        names = {engine.name for engine in self._compiled.values()}
+        return "+".join(sorted(names)) or self._tensorflow.name
+
+    def runs_inline(self, signature: Signature, rows: int) -> bool:
+        """Whether a call is so short that it may run in the event loop."""
+        return rows <= self._inline_rows.get(signature.name, 0)
 
     def run(self, signature: Signature, inputs: Tensors) -> Tensors:
         """See `Engine.run`."""
-        compiled = self._compiled
+        compiled = self._compiled.get(signature.name)
         # Inputs of unequal length, and none at all, are nothing that was compared.
         if compiled is not None and signature.batchable and rows_of(inputs):
             try:
@@ -64,59 +69,84 @@ class ChosenEngine:
         return self._tensorflow.run(signature, inputs)
 
     def choose(self, wanted: str, folder: Path, signatures: Mapping[str, Signature], known: Sequence[Request]) -> None:
-        """Try the engines that `wanted` allows, one after the other, until one answers the known requests alike."""
-        reasons = []
+        """Try the engines that `wanted` allows, for each signature until one answers the known requests alike."""
+        compared: dict[str, list[Tensors]] = {name: [] for name in sorted(signatures) if signatures[name].batchable}
+        for name, inputs in known:
+            if name in compared and rows_of(inputs):
+                compared[name].append(inputs)
+        reasons = {
+            name: ["no known requests to compare answers"] for name, requests in compared.items() if not requests
+        }
+        left = {name: requests for name, requests in compared.items() if requests}
         for kind in CANDIDATES[wanted]:
-            try:
-                compiled = self._prove(kind, folder, signatures, known)
-            except Exception as error:  # noqa: BLE001
-                # Whatever a converter or a runtime comes up with, TensorFlow still serves.
-                reasons.append(f"{kind}: {error.message if isinstance(error, ServingError) else repr(error)[:300]}")
-                continue
-            self.inline_rows = _inline_rows(compiled, signatures, known)
-            self._compiled = compiled
-            self.reason = f"{compiled.name} gave TensorFlow's answers to {len(known)} known requests"
-            return
-        if reasons:
-            self.reason = "; ".join(reasons)
+            for name, failure in self._try(kind, folder, signatures, left).items():
+                reasons.setdefault(name, []).append(f"{kind}: {failure}")
+            left = {name: requests for name, requests in left.items() if name not in self._compiled}
+        if wanted != "tf":
+            self.reason = self._explain(compared, reasons)
 
-    def _prove(self, kind: str, folder: Path, signatures: Mapping[str, Signature], known: Sequence[Request]) -> Engine:
-        batchable = {name for name, signature in signatures.items() if signature.batchable}
-        unknown = batchable - {name for name, _ in known}
-        if unknown or not batchable:
-            missing = ", ".join(sorted(unknown)) or "any signature that takes rows"
-            raise ServingError(Code.FAILED_PRECONDITION, f"no known requests to compare answers for {missing}")
-        with tempfile.TemporaryDirectory() as into:
-            compiled = _COMPILED[kind](convert(kind, folder, Path(into), sorted(batchable)))
-        for name, inputs in _varied(known):
-            difference = _difference(
-                self._tensorflow.run(signatures[name], inputs), compiled.run(signatures[name], inputs)
-            )
+    def _explain(self, compared: Iterable[str], reasons: Mapping[str, Sequence[str]]) -> str:
+        told = [
+            f"{name} by {self._compiled[name].name}, which gave TensorFlow's answers"
+            if name in self._compiled
+            else f"{name} by TensorFlow ({'; '.join(reasons[name])})"
+            for name in compared
+        ]
+        return ", ".join(told) or "no signature takes rows"
+
+    def _try(
+        self, kind: str, folder: Path, signatures: Mapping[str, Signature], left: Mapping[str, Sequence[Tensors]]
+    ) -> dict[str, str]:
+        """Put signatures on an engine; why not, for those that it cannot have."""
+        if not left:
+            return {}
+        try:
+            with tempfile.TemporaryDirectory() as into:
+                files, failed = convert(kind, folder, Path(into), left)
+                engine = _COMPILED[kind](files) if files else None
+        except Exception as error:  # noqa: BLE001
+            # Whatever a converter or a runtime comes up with, TensorFlow still serves.
+            return dict.fromkeys(left, _told(error))
+        for name in files:
+            assert engine
+            try:
+                self._prove(engine, signatures[name], left[name])
+            except Exception as error:  # noqa: BLE001
+                failed[name] = _told(error)
+        return failed
+
+    def _prove(self, engine: Engine, signature: Signature, known: Sequence[Tensors]) -> None:
+        """Let an engine have a signature if it answers all known requests, and variations of them, as TensorFlow."""
+        for inputs in _varied(known):
+            difference = _difference(self._tensorflow.run(signature, inputs), engine.run(signature, inputs))
             if difference:
-                raise ServingError(Code.FAILED_PRECONDITION, f"answers of {name} differ: {difference}")
-        return compiled
+                raise ServingError(Code.FAILED_PRECONDITION, f"answers differ: {difference}")
+        self._inline_rows[signature.name] = _inline_rows(engine, signature, known[0])
+        self._compiled[signature.name] = engine
 
     def close(self) -> None:
         """See `Engine.close`."""
-        if self._compiled:
-            self._compiled.close()
+        for engine in self._compiled.values():
+            engine.close()
         self._tensorflow.close()
 
 
-def _varied(known: Iterable[Request]) -> Iterable[Request]:
+def _told(error: Exception) -> str:
+    return error.message if isinstance(error, ServingError) else repr(error)[:300]
+
+
+def _varied(known: Iterable[Tensors]) -> Iterable[Tensors]:
     """The requests, as they are and repeated to other numbers of rows."""
-    for name, inputs in known:
-        rows = rows_of(inputs)
-        if rows:
-            yield name, inputs
-            # Lists in the rows, where there are any, may be shorter too.
-            yield name, {key: array[:, :1] if array.ndim > 1 else array for key, array in inputs.items()}
-            for size in _SIZES:
-                yield name, _resized(inputs, rows, size)
+    for inputs in known:
+        yield inputs
+        # Lists in the rows, where there are any, may be shorter too.
+        yield {key: array[:, :1] if array.ndim > 1 else array for key, array in inputs.items()}
+        for size in _SIZES:
+            yield _resized(inputs, size)
 
 
-def _resized(inputs: Tensors, rows: int, size: int) -> Tensors:
-    places = np.arange(size) % rows
+def _resized(inputs: Tensors, size: int) -> Tensors:
+    places = np.arange(size) % (rows_of(inputs) or 1)
     return {key: array[places] for key, array in inputs.items()}
 
 
@@ -138,19 +168,17 @@ def _close(expected: Array, found: Array) -> bool:
     return bool(np.array_equal(expected, found))
 
 
-def _inline_rows(engine: Engine, signatures: Mapping[str, Signature], known: Iterable[Request]) -> int:
-    """The most rows for which the slowest signature is still quick enough for the event loop."""
-    requests = {name: inputs for name, inputs in known if rows_of(inputs)}
+def _inline_rows(engine: Engine, signature: Signature, known: Tensors) -> int:
+    """The most rows for which a call is quick enough for the event loop."""
     most = 0
     for size in (1, 10, 100):
-        for name, inputs in requests.items():
-            resized = _resized(inputs, rows_of(inputs) or 1, size)
-            times = []
-            for _ in range(5):
-                started = time.perf_counter()
-                engine.run(signatures[name], resized)
-                times.append(time.perf_counter() - started)
-            if min(times) > _INLINE_SECONDS:
-                return most
+        inputs = _resized(known, size)
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            engine.run(signature, inputs)
+            times.append(time.perf_counter() - started)
+        if min(times) > _INLINE_SECONDS:
+            return most
         most = size
     return most

@@ -14,11 +14,11 @@ from serving.errors import Code, ServingError
 _SECONDS: Final = 300
 
 
-def convert(kind: str, folder: Path, into: Path, signatures: Iterable[str]) -> dict[str, Path]:
-    """The converted file of each signature, written in `into`.
+def convert(kind: str, folder: Path, into: Path, signatures: Iterable[str]) -> tuple[dict[str, Path], dict[str, str]]:
+    """The converted file of each signature, written in `into`; and why there is none, for those that have none.
 
     Raises:
-        ServingError: one of them cannot be converted.
+        ServingError: the converter broke down.
     """
     names = list(signatures)
     command = [sys.executable, "-m", "serving.engines.convert", kind, str(folder), str(into), *names]
@@ -27,11 +27,10 @@ def convert(kind: str, folder: Path, into: Path, signatures: Iterable[str]) -> d
     except subprocess.TimeoutExpired as error:
         raise ServingError(Code.DEADLINE_EXCEEDED, f"the conversion took more than {_SECONDS} s") from error
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ServingError(
-            Code.UNIMPLEMENTED, said[-1][:300] if said else f"the conversion ended with {done.returncode}"
-        )
-    return {name: into / f"{place}.{kind}" for place, name in enumerate(names)}
+        raise ServingError(Code.INTERNAL, f"the conversion ended with {done.returncode}")
+    said = dict(line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
+    failed = {name: said[name] for name in names if name in said}
+    return {name: into / f"{place}.{kind}" for place, name in enumerate(names) if name not in failed}, failed
 
 
 def _to_tflite(folder: str, signature: str, path: Path) -> None:
@@ -49,7 +48,7 @@ def _to_onnx(folder: str, signature: str, path: Path) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Convert each signature; the last line of standard error says what was not possible."""
+    """Convert each signature; a line of standard output has the name of each that cannot be, a tab, and why."""
     kind, folder, into, *signatures = argv
     write = {"onnx": _to_onnx, "tflite": _to_tflite}[kind]
     for place, signature in enumerate(signatures):
@@ -57,8 +56,7 @@ def main(argv: Sequence[str]) -> int:
             write(folder, signature, Path(into, f"{place}.{kind}"))
         except Exception as error:  # noqa: BLE001
             first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            sys.stderr.write(f"\n{signature}: {first}\n")
-            return 1
+            sys.stdout.write(f"\n{signature}\t{first[:300]}\n")
     return 0
 
 

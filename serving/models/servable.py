@@ -71,7 +71,7 @@ class Servable(AbstractContextManager["Servable"]):
         """
         signature.check(inputs)
         rows = rows_of(inputs)
-        if rows and signature.batchable and rows <= self.engine.inline_rows:
+        if rows and self.engine.runs_inline(signature, rows):
             return self._run(signature, inputs)
         return await self._batchers[signature.name].submit(inputs)
 

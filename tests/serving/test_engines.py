@@ -48,7 +48,7 @@ def test_an_engine_that_answers_alike_takes_over(engine: str, tmp_path: Path, ex
     servable = load(tmp_path, engine, executor)
 
     assert servable.engine.name == engine, servable.engine.reason
-    assert servable.engine.reason == f"{engine} gave TensorFlow's answers to 1 known requests"
+    assert servable.engine.reason == f"serving_default by {engine}, which gave TensorFlow's answers"
     for rows, width in ((1, 3), (3, 2), (150, 1)):
         names = np.array([b"a", b"zz", b"b"] * 50, object)[:rows]
         past = np.full((rows, width), b"b", object)
@@ -66,8 +66,8 @@ def test_tensorflow_stays_without_known_requests(tmp_path: Path, executor: Threa
 
     servable = load(tmp_path, "auto", executor)
 
-    missing = "no known requests to compare answers for serving_default"
-    assert (servable.engine.name, servable.engine.reason) == ("tensorflow", f"tflite: {missing}; onnx: {missing}")
+    reason = "serving_default by TensorFlow (no known requests to compare answers)"
+    assert (servable.engine.name, servable.engine.reason) == ("tensorflow", reason)
     servable.close()
 
 
@@ -86,5 +86,5 @@ def test_tensorflow_stays_where_answers_differ(tmp_path: Path, executor: ThreadP
     servable = load(tmp_path, "tflite", executor)
 
     assert servable.engine.name == "tensorflow"
-    assert servable.engine.reason == "tflite: answers of serving_default differ: `y` by more than 0.0001"
+    assert servable.engine.reason == ("serving_default by TensorFlow (tflite: answers differ: `y` by more than 0.0001)")
     servable.close()
