@@ -158,8 +158,8 @@ def measure(task: Task, archive: Path, models: list[str], scratch: Path) -> None
         mae = statistics.mean(quality["mae"]["value"] for quality in qualities)
         interval = "" if len(qualities) > 1 else "{low:.3f} to {high:.3f}".format(**qualities[0]["rmse"])
         cost = f"{seconds[system]:.0f}" if system in seconds else ""
-        figures = (f"{rmse:.4f}", interval, f"{mae:.4f}", cost, f"{task.reach:.3f}")
-        print(f"| {' | '.join((task.about, system, *figures, task.known))} |", flush=True)
+        cells = (f"{rmse:.4f}", interval, f"{mae:.4f}", cost, f"{task.reach:.3f}")
+        print(f"| {' | '.join((task.about, system, *cells, task.known))} |", flush=True)
 
 
 def measure_speed(split_folder: Path) -> None:
