@@ -1,12 +1,14 @@
 """Workflow -> Plan: what is merged, resolved and refused. The texts of refusals are tested with docs/errors.md."""
 
+import shutil
 import sys
 import time
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
-from tests.projects import compile_text, make_project, problems_of
+from tests.projects import REPOSITORY, compile_text, make_project, problems_of
 from wf.compile import compile_file
 from wf.errors import InvalidWorkflow
 from wf.plan import DatasetRef, LocalFile, ProjectImage, RegistryImage, SecretRef, Text, UpstreamOutput
@@ -338,3 +340,43 @@ def test_what_counts_for_reuse(tmp_path: Path) -> None:
         (True, "", []),
         (False, "", []),
     ]
+
+
+def test_a_step_whose_own_check_breaks_is_named(tmp_path: Path) -> None:
+    """A validator is the step's own code: a bug in it is told where the job uses the step, without a traceback."""
+    steps = tmp_path / "steps"
+    steps.mkdir()
+    shutil.copy(REPOSITORY / "steps" / "entry.py", steps)
+    (steps / "__init__.py").write_text('STEPS = {"pick": "steps.pick"}')
+    (steps / "pick.py").write_text(
+        dedent(
+            """
+            from typing import Any
+
+            from pydantic import model_validator
+
+            from steps.entry import Step, StepInputs
+
+
+            class Inputs(StepInputs):
+                color: str = "red"
+
+                @model_validator(mode="before")
+                @classmethod
+                def _known(cls, given: Any) -> Any:
+                    return given if given["color"] in {"red", "blue"} else {}
+
+
+            STEP = Step(name="pick", summary="Pick.", inputs=Inputs, reads={}, writes={})
+            """
+        )
+    )
+
+    assert problems_of(tmp_path, "jobs: {A: {uses: ./steps/pick, with: {color: [red]}}}") == dedent(
+        """\
+        error: job `A`: step `pick` cannot check its parameters: TypeError: unhashable type: 'list'
+         --> workflow.yaml:1:38
+          |
+        1 | jobs: {A: {uses: ./steps/pick, with: {color: [red]}}}
+          |                                      ^^^^^^^^^^^^^^"""
+    )

@@ -73,9 +73,10 @@ class TrainingConfig(StepInputs):
     @model_validator(mode="before")
     @classmethod
     def _defaults_suit_the_model(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("model") in SUITED:
-            return {**SUITED[given["model"]], **given}
-        return given
+        if not isinstance(given, dict):
+            return given
+        suited = next((values for model, values in SUITED.items() if model == given.get("model")), {})
+        return {**suited, **given}
 
     @model_validator(mode="after")
     def _layers_are_sizes(self) -> Self:

@@ -39,6 +39,7 @@ def test_mutations_are_told_in_words(tmp_path: Path, rng: random.Random) -> None
         "jobs: {A: {uses: script@v1, resources: {memory: null}, timeout: 0}}",
         "jobs: {A: {uses: ./steps/ingest, with: {path: " + "x" * 5000 + "}, outputs: {ratings: {type: volume}}}}",
         "jobs: {A: {uses: git-checkout@v1, with: {url: 'https://a.]b'}, outputs: {repo: {type: volume}}}}",
+        "jobs: {A: {uses: ./steps/train, with: {model: {type: volume}}}}",
         "jobs: []",
         "- jobs",
         "jobs: {A: {needs: [A]}}",
