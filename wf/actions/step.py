@@ -64,7 +64,7 @@ def compile_step(root: Path, step: Step, given: Mapping[str, object], complain: 
         for details in error.errors(include_url=False):
             _complain_about(step, details["type"], details["loc"], details["msg"], details["input"], complain)
         return None
-    except Exception as bug:  # a validator is the step's own code: its bugs are the step's
+    except Exception as bug:  # noqa: BLE001 -- a validator is the step's own code: its bugs are the step's
         complain(f"step `{step.name}` cannot check its parameters: {type(bug).__name__}: {bug}", "with")
         return None
     parameters = json.loads(inputs.model_dump_json())
