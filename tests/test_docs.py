@@ -87,8 +87,8 @@ def test_commands_of_the_readme_are_real(words: list[str], tmp_path: Path, monke
     if words[0] == "curl":
         return  # tests/test_train_workflow.py asks what it has deployed
     assert words[0] == ".venv/bin/wf"
-    if words[1] in ("runs", "show", "logs", "why", "diff", "gc", "artifacts"):
-        return  # tests/commands/test_run.py runs them after a run
+    if words[1] in ("resume", "fsck", "runs", "show", "logs", "why", "diff", "gc", "artifacts"):
+        return  # tests/commands/ runs them after a run
     shutil.copytree(REPOSITORY / "workflows", tmp_path / "workflows")
     make_project(tmp_path, "jobs: {}")
     (tmp_path / "my-ratings.csv").touch()

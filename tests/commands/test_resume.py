@@ -127,6 +127,8 @@ def test_a_failed_run_goes_on(project: Path, capsys: pytest.CaptureFixture[str])
     )
     assert "tick 1" in out
 
+    main(["show"])
+    assert capsys.readouterr().out.startswith("run      2  flow.yaml\nresumes  run 1\nstate    succeeded after ")
     main(["show", "--json"])
     assert json.loads(capsys.readouterr().out)["resumes"] == 1
     assert main(["resume", "1"]) == 2

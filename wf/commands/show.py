@@ -46,6 +46,7 @@ def _run(store: Store, run: RunRecord) -> list[str]:
     code += f"  {below(changes, Path.cwd())}" if changes.exists() else ""
     rows = [
         ("run", f"{run.id}  {run.workflow}"),
+        ("resumes", f"run {run.resumes}" if run.resumes else ""),
         ("state", f"{run.state} after {duration(since(run))}"),
         ("error", run.error),
         ("started", run.started),
