@@ -84,6 +84,7 @@ class HistoryModel(RatingModel):
         )
         self.rmse = tf.keras.metrics.RootMeanSquaredError(name="rmse")
         self.memory: Features | None = None
+        self._compiled_step_ahead = tf.function(lambda batch: self.step_ahead(batch)[0], reduce_retracing=True)
 
     # What is expected of a rating before any is known
 
@@ -195,9 +196,8 @@ class HistoryModel(RatingModel):
         """The rating that is served for each row when the same `owner`'s rows of earlier moments are known, [rows]."""
         predicted = np.zeros(len(columns["owner"]), np.float32)
         rows = {name: columns[name] for name in ("title", "rating", "timestamp")}
-        step_ahead = tf.function(lambda batch: self.step_ahead(batch)[0], reduce_retracing=True)
         for places in sequences(columns["owner"], columns["timestamp"], _CELLS):
-            answered = step_ahead(_tensors(padded(rows, places))).numpy()
+            answered = self._compiled_step_ahead(_tensors(padded(rows, places))).numpy()
             predicted[places[places >= 0]] = answered[places >= 0]
         return np.clip(predicted, self.scale.minimum, self.scale.maximum)
 
