@@ -3,17 +3,24 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from wf.commands.data import answer
 from wf.commands.deployments import open_deployments
 from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem
 from wf.report.text import columns
 
+if TYPE_CHECKING:
+    from wf.deployments.rows import Rated
+
+NEW_USER: Final = "new user"
+"""What stands for a user who is described by ratings alone."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A deployment, and one row or a file of them."""
     parser.add_argument("deployment", metavar="DEPLOYMENT", help="the name or id of a deployment")
-    parser.add_argument("--user", metavar="ID", help="a user")
+    add_user(parser)
     parser.add_argument("--movie", action="append", default=[], metavar="TITLE", help="a movie; may be repeated")
     parser.add_argument(
         "--file",
@@ -25,24 +32,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def add_user(parser: argparse.ArgumentParser) -> None:
+    """Who is meant: somebody whom the model knows, or somebody new by what he has rated."""
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--user", metavar="ID", help="a user")
+    who.add_argument(
+        "--rated",
+        type=_rated,
+        action="append",
+        default=[],
+        metavar="TITLE=RATING",
+        help="a movie that a new user has rated, in place of --user; may be repeated",
+    )
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Ask, and print a rating for each row."""
-    from wf.deployments.prediction import Client
+    from wf.deployments.prediction import Client, check_rated, titles_of
     from wf.deployments.rows import Row, read_rows
 
-    if arguments.file is None:
-        if arguments.user is None or not arguments.movie:
-            hint = "write `--user ID --movie TITLE`, or `--file FILE`"
-            raise InvalidWorkflow([Problem("there is nothing to predict", hint=hint)])
-        rows = [Row(arguments.user, movie) for movie in arguments.movie]
-    else:
+    rated = arguments.rated
+    if arguments.file is not None and not (rated or arguments.user or arguments.movie):
         rows = read_rows(_read(arguments.file))
-    client = Client.connect(open_deployments().get(arguments.deployment), arguments.model)
-    ratings = client.predict(rows)
+    elif arguments.file is None and arguments.movie and (arguments.user is not None or rated):
+        rows = [Row(arguments.user or NEW_USER, movie) for movie in arguments.movie]
+    else:
+        hint = "write `--user ID --movie TITLE`, `--rated TITLE=RATING --movie TITLE`, or `--file FILE`"
+        raise InvalidWorkflow([Problem("it is not clear what to predict", hint=hint)])
+    deployments = open_deployments()
+    if rated:
+        check_rated(rated, titles_of(deployments.model_folders(arguments.deployment)))
+    ratings = Client.connect(deployments.get(arguments.deployment), arguments.model, rated).predict(rows)
     pairs = list(zip(rows, ratings, strict=True))
     records = [{"user": row.user, "movie": row.movie, "rating": rating} for row, rating in pairs]
     table = [("user", "movie", "rating"), *((row.user, row.movie, f"{rating:.3f}") for row, rating in pairs)]
     return answer((records, "\n".join(columns(table))), as_json=arguments.json)
+
+
+def _rated(text: str) -> "Rated":
+    from wf.deployments.rows import read_rated
+
+    try:
+        return read_rated(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{text}` is not TITLE=RATING") from None
 
 
 def _read(path: Path) -> bytes:

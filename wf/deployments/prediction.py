@@ -6,13 +6,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from wf.deployments.mounts import serving_folder
-from wf.deployments.rows import Row, meaning
+from wf.deployments.rows import Rated, Row, meaning
 from wf.deployments.spec import Deployment, DeploymentSpec
-from wf.errors import EnvironmentProblem
+from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem
 
 BATCH: Final = 1000
 """Rows of one request."""
@@ -21,50 +22,70 @@ TITLES: Final = "titles.json"
 
 _SECONDS = 60
 _SIGNATURE = "serving_default"
+_WITH_HISTORY = "with_history"
+_HISTORY = ("history_titles", "history_ratings", "history_timestamps")
+_HOW_TO_TELL = "Without --rated it knows users by their ids. `--set model=history` trains one that takes ratings."
 _WHOLE = ("DT_INT64", "DT_INT32")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One served model."""
+    """One signature of a served model, asked about users whom it knows or about one who has rated some movies."""
 
     address: str
     """`HOST:PORT`"""
     model: str
     inputs: Mapping[str, tuple[str, bool]]
-    """Input of its signature -> `user`, `movie` or `timestamp`, and whether it is a whole number."""
+    """Input of the signature -> `user`, `movie` or `timestamp`, and whether it is a whole number."""
+    rated: tuple[Rated, ...] = ()
+    """What the user has rated; the model then knows nothing else of him, and rows need no user."""
 
     @classmethod
-    def connect(cls, deployment: Deployment, model: str = "") -> "Client":
+    def connect(cls, deployment: Deployment, model: str = "", rated: Sequence[Rated] = ()) -> "Client":
         """Ask the deployment what its model takes.
 
         Raises:
-            EnvironmentProblem: it does not answer, or takes something that a rating does not have.
+            EnvironmentProblem: it does not answer, takes something that a rating does not have, or cannot be told what
+                a user has rated.
         """
         name = model or model_name(deployment.spec)
+        wanted = _WITH_HISTORY if rated else _SIGNATURE
         told = _ask(f"http://{deployment.endpoint}/v1/models/{name}/metadata", None)
         try:
-            signature = told["metadata"]["signature_def"]["signature_def"][_SIGNATURE]["inputs"]
+            signature = told["metadata"]["signature_def"]["signature_def"][wanted]["inputs"]
         except KeyError:
-            raise EnvironmentProblem(f"model `{name}` has no signature `{_SIGNATURE}`") from None
+            hint = _HOW_TO_TELL if rated else ""
+            raise EnvironmentProblem(f"model `{name}` has no signature `{wanted}`", hint=hint) from None
         inputs = {}
         for each, description in signature.items():
+            if rated and each in _HISTORY:
+                continue
             kind = meaning(each)
             if kind is None:
                 raise EnvironmentProblem(f"model `{name}` wants `{each}`, which is neither user, movie nor timestamp")
             inputs[each] = kind, description.get("dtype") in _WHOLE
-        return cls(deployment.endpoint, name, inputs)
+        return cls(deployment.endpoint, name, inputs, tuple(rated))
 
     def predict(self, rows: Sequence[Row]) -> list[float]:
         """A rating for each row, in their order."""
         ratings: list[float] = []
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
-            columns = {name: [_value(row, *wanted) for row in batch] for name, wanted in self.inputs.items()}
-            body = json.dumps({"signature_name": _SIGNATURE, "inputs": columns}).encode()
-            told = _ask(f"http://{self.address}/v1/models/{self.model}:predict", body)["outputs"]
+            now = int(time.time())
+            columns: dict[str, list[Any]] = {
+                name: [_value(row, *wanted, now) for row in batch] for name, wanted in self.inputs.items()
+            }
+            if self.rated:
+                columns |= {name: [values] * len(batch) for name, values in self._history(now).items()}
+            body = {"signature_name": _WITH_HISTORY if self.rated else _SIGNATURE, "inputs": columns}
+            told = _ask(f"http://{self.address}/v1/models/{self.model}:predict", json.dumps(body).encode())["outputs"]
             ratings += _numbers(next(iter(told.values())) if isinstance(told, dict) else told)
         return ratings
+
+    def _history(self, now: int) -> dict[str, list[Any]]:
+        """What the user has rated, as the signature takes it: just now, since nobody says when."""
+        values = ([each.movie for each in self.rated], [each.rating for each in self.rated], [now] * len(self.rated))
+        return dict(zip(_HISTORY, values, strict=True))
 
 
 def model_name(spec: DeploymentSpec) -> str:
@@ -91,16 +112,33 @@ def titles_of(folders: Sequence[Path]) -> list[str]:
     raise EnvironmentProblem(f"the model does not say which titles it knows: it has no {TITLES}", hint=hint)
 
 
+def check_rated(rated: Sequence[Rated], titles: Sequence[str]) -> None:
+    """Raises `InvalidWorkflow` for rated movies that the model does not know: it could draw nothing from them."""
+    known, problems = set(titles), []
+    for each in rated:
+        if each.movie not in known:
+            near = get_close_matches(each.movie, titles, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else ""
+            problems.append(Problem(f"the model does not know the title `{each.movie}`", hint=hint))
+    if problems:
+        raise InvalidWorkflow(problems)
+
+
 def recommend(client: Client, user: str, titles: Sequence[str], count: int) -> list[tuple[str, float]]:
-    """The titles with the highest ratings for a user, best first; equal ones in the order of their names."""
-    ratings = client.predict([Row(user, title) for title in titles])
-    ranked = sorted(zip(titles, ratings, strict=True), key=lambda pair: (-pair[1], pair[0]))
+    """The titles with the highest ratings for a user, best first; equal ones in the order of their names.
+
+    What the user has rated by the client's word is left out.
+    """
+    rated = {each.movie for each in client.rated}
+    candidates = [title for title in titles if title not in rated]
+    ratings = client.predict([Row(user, title) for title in candidates])
+    ranked = sorted(zip(candidates, ratings, strict=True), key=lambda pair: (-pair[1], pair[0]))
     return ranked[:count]
 
 
-def _value(row: Row, kind: str, whole: bool) -> str | int:
+def _value(row: Row, kind: str, whole: bool, now: int) -> str | int:
     if kind == "timestamp":
-        return int(time.time()) if row.timestamp is None else row.timestamp
+        return now if row.timestamp is None else row.timestamp
     text = row.user if kind == "user" else row.movie
     return int(text) if whole and text.lstrip("-").isdecimal() else text
 

@@ -6,6 +6,7 @@ Ids stay text and are looked up inside the model, as in training: nothing is tra
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,23 @@ class Row:
     movie: str
     timestamp: int | None = None
     """Seconds since 1970, or nothing for this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A movie that a user has rated."""
+
+    movie: str
+    rating: float
+
+
+def read_rated(text: str) -> Rated:
+    """Read `TITLE=RATING`, where the title may have a `=` of its own; raises `ValueError`."""
+    movie, _, number = text.rpartition("=")
+    rating = float(number)
+    if not movie.strip() or not math.isfinite(rating):
+        raise ValueError(text)
+    return Rated(movie.strip(), rating)
 
 
 def meaning(name: str) -> str | None:

@@ -1,0 +1,151 @@
+"""Predictions and recommendations from a real exported model behind the model server."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from steps.export import main as export
+from steps.train import main as train
+from tests.serving.running import running
+from tests.serving.saved_models import half_plus
+from wf.commands.recommend import add_arguments, execute
+from wf.deployments import service
+from wf.deployments.prediction import Client, check_rated, recommend, titles_of
+from wf.deployments.rows import Rated, Row, read_rated
+from wf.deployments.spec import Deployment, DeploymentSpec
+from wf.errors import EnvironmentProblem, InvalidWorkflow
+
+TITLES = [f"{kind} {number}" for kind in ("Comedy", "Drama") for number in range(8)]
+
+
+def write_split(folder: Path) -> None:
+    """Users of even number like comedies, the others dramas, and all of them like higher numbers a little more."""
+    random = np.random.default_rng(1)
+    users, titles = random.integers(0, 40, 1500), random.integers(0, len(TITLES), 1500)
+    likes = np.where((users % 2 == 0) == (titles < 8), 1.5, -1.5)
+    rows = pl.DataFrame(
+        {
+            "user_id": [str(user) for user in users],
+            "item_id": [str(title) for title in titles],
+            "title": [TITLES[title] for title in titles],
+            "rating": np.clip(np.round(3 + likes + 0.1 * (titles % 8)), 1, 5).astype(np.float32),
+            "timestamp": np.arange(len(users), dtype=np.int64) * 1000 + 880_000_000,
+        }
+    )
+    folder.mkdir(parents=True)
+    for part, of in (("train", rows[:1200]), ("validation", rows[1200:1350]), ("test", rows[1350:])):
+        of.write_parquet(folder / f"{part}.parquet")
+    (folder / "dataset.json").write_text(json.dumps({"name": "tastes", "rating_min": 1.0, "rating_max": 5.0}))
+
+
+def exported(folder: Path, model: str) -> Path:
+    """A model of the kind that has a version 1 to be served."""
+    write_split(folder / "split")
+    shared = [f"--inputs-dir={folder}", f"--outputs-dir={folder}"]
+    assert train([f"--model={model}", "--epochs=8", "--batch-size=256", "--tracking=off", *shared]) == 0
+    assert export(shared) == 0
+    (folder / "served").mkdir()
+    return (folder / "saved_model").rename(folder / "served" / "1").parent
+
+
+def deployment(address: str) -> Deployment:
+    """What stands for a deployment that is reached at an address."""
+    spec = DeploymentSpec(image="x", env={"MODEL_NAME": "taste"})
+    return Deployment("1", "it", spec, 1, "serving", address, None, None, "")
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return exported(tmp_path_factory.mktemp("history"), "history")
+
+
+@pytest.fixture(name="served", scope="module")
+def _served(folder: Path) -> Iterator[Deployment]:
+    with running("--model_name=taste", f"--model_base_path={folder}") as server:
+        yield deployment(server.address)
+
+
+def test_a_new_user_with_three_ratings_is_known_by_them(served: Deployment, folder: Path) -> None:
+    """What is recommended follows the taste, differs from the popular list, and leaves out what was rated."""
+    titles = titles_of([folder])
+    popular = recommend(Client.connect(served), "nobody", titles, 6)
+
+    def best(liked: str, disliked: str) -> list[str]:
+        rated = [Rated(f"{liked} 7", 5), Rated(f"{liked} 2", 5), Rated(f"{disliked} 7", 1)]
+        return [title for title, _ in recommend(Client.connect(served, rated=rated), "", titles, 6)]
+
+    comedies, dramas = best("Comedy", "Drama"), best("Drama", "Comedy")
+
+    assert {title.split()[0] for title in comedies} == {"Comedy"}
+    assert {title.split()[0] for title in dramas} == {"Drama"}
+    assert [title for title, _ in popular] not in (comedies, dramas)
+    assert not {"Comedy 7", "Comedy 2"} & set(comedies)
+
+
+def test_a_prediction_for_a_new_user_depends_on_the_ratings(served: Deployment) -> None:
+    """Also for rows that have a time of their own."""
+    rows = [Row("", "Comedy 1"), Row("", "Drama 1", 881_000_000)]
+
+    fond, averse = (
+        Client.connect(served, rated=[Rated("Comedy 3", liked), Rated("Drama 3", 6 - liked)]).predict(rows)
+        for liked in (5.0, 1.0)
+    )
+
+    assert fond[0] > averse[0] + 1
+    assert 1 <= min(*fond, *averse) <= max(*fond, *averse) <= 5
+
+
+def test_the_command_recommends_to_somebody_new(
+    served: Deployment, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its answer is what the model server says, best first."""
+    monkeypatch.setattr(service.Deployments, "get", lambda *_: served)
+    monkeypatch.setattr(service.Deployments, "model_folders", lambda *_: (folder,))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    execute(parser.parse_args(["it", "--rated", "Drama 7=5", "--rated", "Comedy 7=1", "-k", "2", "--json"]))
+
+    answered = json.loads(capsys.readouterr().out)
+    assert [each["movie"].split()[0] for each in answered] == ["Drama", "Drama"]
+    assert answered[0]["rating"] >= answered[1]["rating"]
+    with pytest.raises(InvalidWorkflow, match=r"^it is not clear to whom$"):
+        execute(parser.parse_args(["it"]))
+
+
+def test_what_was_rated_has_to_be_known() -> None:
+    """A title with a mistake would silently count for nothing."""
+    with pytest.raises(InvalidWorkflow) as caught:
+        check_rated([Rated("Comdy 1", 5), Rated("Drama 1", 5)], TITLES)
+
+    assert [(each.message, each.hint) for each in caught.value.problems] == [
+        ("the model does not know the title `Comdy 1`", "Did you mean `Comedy 1`?")
+    ]
+
+
+def test_a_rating_is_read_with_its_title() -> None:
+    """The last `=` counts; a rating is a number."""
+    assert read_rated("E=mc2 (2005)=4.5") == Rated("E=mc2 (2005)", 4.5)
+    for wrong in ("Toy Story", "=5", "Toy Story=nan", "Toy Story=good"):
+        with pytest.raises(ValueError, match=r"."):
+            read_rated(wrong)
+
+
+def test_a_model_that_cannot_be_told_says_so(tmp_path: Path) -> None:
+    """And how to get one that can."""
+    half_plus(tmp_path / "1", 2.0)
+    with (
+        running("--model_name=taste", f"--model_base_path={tmp_path}") as server,
+        pytest.raises(EnvironmentProblem) as caught,
+    ):
+        Client.connect(deployment(server.address), rated=[Rated("Drama 1", 5)])
+
+    assert str(caught.value) == "model `taste` has no signature `with_history`"
+    assert caught.value.hint == (
+        "Without --rated it knows users by their ids. `--set model=history` trains one that takes ratings."
+    )
