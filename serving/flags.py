@@ -73,7 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")
     add("--tensorflow_inter_op_parallelism", type=int, default=0, help="threads for operations")
     add("--access_log_sampling", type=float, default=0.01, help="the part of requests that is logged")
-    add("--prediction_log", type=Path, help="a folder for Parquet files of what was asked and answered")
+    add(
+        "--prediction_log",
+        type=Path,
+        default=os.environ.get("PREDICTION_LOG") or None,
+        help="a folder for Parquet files of what was asked and answered, else PREDICTION_LOG",
+    )
     add("--prediction_log_sampling", type=float, default=1, help="the part of requests that is in it")
     add("--prediction_log_hash", action="append", default=[], metavar="INPUT", help="an input whose values are hashed")
     add("--prediction_log_max_bytes", type=int, default=2**30, help="of all its files; the oldest go")

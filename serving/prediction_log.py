@@ -10,9 +10,11 @@ import logging
 import os
 import random
 import secrets
+import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,7 +128,8 @@ class PredictionLog:
             columns[f"output_{name}"] = [value for entry in entries for value in _plain(entry.outputs[name])]
         self._files += 1
         stamp = datetime.fromtimestamp(entries[0].when, UTC).strftime("%Y%m%dT%H%M%S")
-        path = folder / f"{stamp}-{os.getpid()}-{self._files:06}.parquet"
+        # Several servers may share a folder, and the first processes of containers all have the same number.
+        path = folder / f"{stamp}-{socket.gethostname()}-{os.getpid()}-{self._files:06}.parquet"
         unfinished = path.with_suffix(".unfinished")
         try:
             pl.DataFrame(columns).write_parquet(unfinished)
@@ -138,7 +141,11 @@ class PredictionLog:
         return hmac.new(self._key, repr(value).encode(), hashlib.sha256).hexdigest()[:32]
 
     def _remove_old(self) -> None:
-        found = [(path.stat().st_mtime, path.stat().st_size, path) for path in self._settings.folder.rglob("*.parquet")]
+        found = []
+        for path in self._settings.folder.rglob("*.parquet"):
+            with suppress(FileNotFoundError):  # another server may have removed it
+                about = path.stat()
+                found.append((about.st_mtime, about.st_size, path))
         excess = sum(size for _, size, _ in found) - self._settings.max_bytes
         for _, size, path in sorted(found):
             if excess <= 0:

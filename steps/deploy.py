@@ -21,6 +21,7 @@ class Inputs(StepInputs):
     strategy: Literal["rolling", "blue-green", "canary"] = Field("rolling", description="how it takes over")
     percent: float = Field(10.0, gt=0, lt=100, description="the share of requests of a canary")
     watch: float = Field(10.0, ge=0, description="seconds for which it is watched while it has requests")
+    prediction_log: bool = Field(True, description="whether what is asked and answered is kept, as Parquet")
 
 
 STEP = Step(
@@ -51,6 +52,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "env": {"MODEL_BASE_PATH": _BASE, "MODEL_NAME": inputs.model_name},
         "port": 8501,
         "grpcPort": 8500,
+        "predictionLog": inputs.prediction_log,
         "models": [{"id": model, "path": f"{_BASE}/{inputs.model_name}"}],
         "resources": {"replicas": inputs.replicas},
         "healthChecks": {"readiness": {"path": status, "periodSeconds": 2, "timeoutSeconds": 2}},

@@ -58,6 +58,8 @@ class Service:
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[tuple[Path, str], ...] = ()
     """Folders of this machine and where they appear, read-only."""
+    writable: tuple[tuple[Path, str], ...] = ()
+    """The same, but it may write there. It then runs as the caller, whom everything in them belongs to."""
     publish: Mapping[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     """Port in the container -> the addresses and ports of this machine that lead to it."""
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -169,7 +171,12 @@ class Services:
         import docker.errors
 
         with reporting(f"container {service.name} could not start"):
-            created: str = self._client.create_container_from_config(_config(service), service.name)["Id"]
+            config = _config(service)
+            if service.writable:
+                # In a rootless engine the caller is root.
+                rootless = self._engine.has_security("rootless")
+                config["User"] = "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+            created: str = self._client.create_container_from_config(config, service.name)["Id"]
             try:
                 for path, content in service.files.items():
                     self.put(created, path, content)
@@ -254,8 +261,9 @@ def _config(service: Service) -> dict[str, Any]:
         "RestartPolicy": {"Name": "unless-stopped"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "Mounts": [
-            {"Type": "bind", "Source": str(source.absolute()), "Target": target, "ReadOnly": True}
-            for source, target in service.mounts
+            {"Type": "bind", "Source": str(source.absolute()), "Target": target, "ReadOnly": read_only}
+            for mounts, read_only in ((service.mounts, True), (service.writable, False))
+            for source, target in mounts
         ],
         "PortBindings": {
             f"{inner}/tcp": [{"HostIp": address, "HostPort": str(port)} for address, port in outer]

@@ -127,6 +127,7 @@ def _get(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
         ("grpc", found.grpc_endpoint or ""),
         ("image", found.spec.image),
         ("models", ", ".join(f"{each.model} at {each.path}" for each in found.spec.models)),
+        ("log", found.prediction_log or ""),
         ("created", moment(found.created)),
     ]
     lines = [f"{label:<10}{text}" for label, text in facts if text]

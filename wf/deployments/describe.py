@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from wf.backends.services import Seen
 from wf.deployments.fleet import revision_of
@@ -11,7 +12,11 @@ from wf.store.deployments import DeploymentRecord, RevisionRecord
 
 
 def describe(
-    record: DeploymentRecord, seen: Sequence[Seen], counts: Mapping[str, Counts], host_for_jobs: str
+    record: DeploymentRecord,
+    seen: Sequence[Seen],
+    counts: Mapping[str, Counts],
+    host_for_jobs: str,
+    predictions: Path,
 ) -> Deployment:
     """A deployment as it is now.
 
@@ -20,6 +25,7 @@ def describe(
         seen: its replicas.
         counts: what its proxy knows of them.
         host_for_jobs: by which containers reach this machine, or nothing.
+        predictions: where its prediction log is, if it has kept one.
     """
     replicas = tuple(_replica(each, counts) for each in seen)
     spec = replace(serving_revision(record).spec, replicas=record.replicas, enabled=record.enabled)
@@ -39,6 +45,7 @@ def describe(
             for each in record.changes
         ),
         replicas=replicas,
+        prediction_log=str(predictions) if predictions.exists() else None,
     )
 
 

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
@@ -22,6 +23,7 @@ GRACE: Final = 30.0
 PATIENCE: Final = 120.0
 """Seconds until a replica must be ready, where no startup probe says."""
 
+_PREDICTIONS = "/var/log/predictions"
 _LOOK = 0.25
 _RELOAD_SECONDS = 15.0
 _LINES = 20
@@ -48,6 +50,7 @@ class Fleet:
         deployment: str,
         name: str,
         ports: tuple[int, int],
+        predictions: Path,
         labels: Mapping[str, str],
         proxy_image: Callable[[], str],
         tell: Callable[[str], None],
@@ -57,6 +60,7 @@ class Fleet:
         self._name = name
         self._host_name = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:30] or "unnamed"
         self._ports = ports
+        self._predictions = predictions
         self._labels = {**labels, LABEL: deployment}
         self._network = f"wf-{deployment}"
         self._proxy_image = proxy_image
@@ -96,6 +100,10 @@ class Fleet:
             mount(self._artifacts.path(digest), wanted.path, serving)
             for wanted, digest in zip(spec.models, revision.models, strict=True)
         )
+        writable: tuple[tuple[Path, str], ...] = ()
+        if spec.prediction_log:
+            self._predictions.mkdir(parents=True, exist_ok=True)
+            writable, env = ((self._predictions, _PREDICTIONS),), {"PREDICTION_LOG": _PREDICTIONS, **env}
         name = f"wf-{self._host_name}-{revision.number}-{token_hex(3)}"
         self._tell(f"starting {name}")
         self._services.start(
@@ -107,6 +115,7 @@ class Fleet:
                 command=spec.command,
                 env=env,
                 mounts=mounts,
+                writable=writable,
                 cpus=spec.cpus,
                 memory=spec.memory,
                 health=_health(spec),

@@ -9,7 +9,7 @@
       - {id: mo..., path: /opt/models}
     resources: {replicas: 2}
 
-Ours are `grpcPort`, `resources.cpus` and `resources.memory`, and an env that is a mapping.
+Ours are `grpcPort`, `predictionLog`, `resources.cpus` and `resources.memory`, and an env that is a mapping.
 """
 
 import re
@@ -27,7 +27,7 @@ MODELS = "/opt/models"
 
 _KEYS = (
     "apiVersion", "name", "enabled", "image", "containerRegistry", "command", "env", "port", "grpcPort", "resources",
-    "healthChecks", "healthchecks", "models", "integrations", "repositories", "region", "basicAuthKey",
+    "predictionLog", "healthChecks", "healthchecks", "models", "integrations", "repositories", "region", "basicAuthKey",
 )  # fmt: skip
 _RESOURCES = ("instanceType", "machineType", "replicas", "ports", "autoscaling", "cpus", "memory")
 _NOT_HERE = {
@@ -86,6 +86,7 @@ class _Reader:
             models=self._models(top.get("models"), ("models",)) + self._integrations(top.get("integrations")),
             cpus=None if resources.get("cpus") is None else self._number(resources["cpus"], ("resources", "cpus")),
             memory=None if memory is None else self._bytes(memory, ("resources", "memory")),
+            prediction_log=self._truth(top.get("predictionLog", False), ("predictionLog",)),
             enabled=top.get("enabled", True) is not False,
             **probes,
         )
@@ -180,6 +181,11 @@ class _Reader:
             return int(given)
         self._refuse(loc, f"`{given}` is not a whole number")
         return 1
+
+    def _truth(self, given: object, loc: Loc) -> bool:
+        if not isinstance(given, bool):
+            self._refuse(loc, f"`{given}` is neither `true` nor `false`")
+        return given is True
 
     def _number(self, given: object, loc: Loc) -> float:
         try:

@@ -33,6 +33,7 @@ from wf.secrets import Secrets
 from wf.settings import Settings
 from wf.store import Store
 from wf.store.deployments import DeploymentRecord
+from wf.store.layout import remove_tree
 
 FIRST_PORT: Final = 18500
 _PORTS: Final = 1000
@@ -235,6 +236,7 @@ class Deployments:
 
     def _discard(self, store: Store, services: Services, record: DeploymentRecord) -> None:
         self._fleet(store, services, record).clear()
+        remove_tree(store.layout.predictions(record.id).parent)
         store.deployments.delete(record.id)
 
     def _prepared(self, services: Services, wanted: Revision) -> Prepared:
@@ -340,7 +342,8 @@ class Deployments:
     def _describe(self, store: Store, services: Services, record: DeploymentRecord) -> Deployment:
         fleet = self._fleet(store, services, record)
         doorway = services.doorway()
-        return describe(record, fleet.replicas(), fleet.counts(), doorway.host if doorway else "")
+        predictions = store.layout.predictions(record.id)
+        return describe(record, fleet.replicas(), fleet.counts(), doorway.host if doorway else "", predictions)
 
     def _fleet(self, store: Store, services: Services, record: DeploymentRecord) -> Fleet:
         project = project_id(self._root).removeprefix("p")
@@ -350,6 +353,7 @@ class Deployments:
             deployment=record.id,
             name=record.name,
             ports=(record.port, record.grpc_port),
+            predictions=store.layout.predictions(record.id),
             labels={"wf": "1", "wf.project": project},
             proxy_image=lambda: services.image(find_image(proxy.IMAGE, self._settings.images, self._root)),
             tell=self._tell,

@@ -68,6 +68,8 @@ class DeploymentSpec:
     """Limit of each replica."""
     memory: int | None = None
     """Limit of each replica in bytes."""
+    prediction_log: bool = False
+    """Whether replicas get a folder for what they are asked and answer, which the variable PREDICTION_LOG names."""
     enabled: bool = True
     """Whether it runs at all."""
 
@@ -153,6 +155,8 @@ class Deployment:
     history: tuple[Change, ...] = ()
     """Oldest first."""
     replicas: tuple[Replica, ...] = ()
+    prediction_log: str | None = None
+    """The folder of this machine in which the prediction log is, if one is kept."""
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data."""

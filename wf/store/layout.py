@@ -25,7 +25,7 @@ plans/       compiled workflows, to be had again without compiling
 state/       checkpoints of jobs that did not finish
 claims/      which jobs are being carried out, by which run
 quarantine/  artifacts that `wf fsck --repair` found damaged
-deployments/ of each deployment the lock of who changes it
+deployments/ of each deployment its prediction log, and the lock of who changes it
 secrets.env, registries.env
              what `wf secrets` and `wf registry` keep where there is no keyring
 cache/       downloads that runs share
@@ -119,6 +119,10 @@ class Layout:
         if not ignore.exists():
             (self.folder / "README.txt").write_text(_README, encoding="utf-8")
             ignore.write_text("*\n", encoding="utf-8")
+
+    def predictions(self, deployment: str) -> Path:
+        """Where a deployment's replicas log what they are asked and answer."""
+        return self.deployments / deployment / "predictions"
 
     def run(self, run: int) -> Path:
         """The folder of a run."""
