@@ -6,7 +6,7 @@ WF := $(VENV)/bin/wf
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check fuzz faults together format clean
+.PHONY: help train test check corpus fuzz faults together format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ check: $(VENV)/ready-dev ## formatting, lint and types
 	@$(VENV)/bin/ruff format --quiet --check . || { echo "run 'make format'"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
+
+corpus: $(VENV)/ready-dev ## run every workflow of tests/gradient/corpus in Docker, not only the few that the tests run
+	@WF_REQUIRE_DOCKER=1 WF_CORPUS=whole $(VENV)/bin/pytest tests/gradient/test_corpus.py
 
 fuzz: $(VENV)/ready-dev ## change workflow files at random, SECONDS=3600, and see that nothing breaks
 	@$(VENV)/bin/python -m tests.fuzz.workflows --seconds $(or $(SECONDS),3600)

@@ -107,6 +107,8 @@ def _unknown_key(document: Document, loc: Loc, value: object, known_keys: Callab
         hint = f"write `with: {{ref: {value}}}`" if key != "value" else "write `with: {value: ...}`"
     elif near:
         hint = f"did you mean `{near[0]}`?"
+    elif key == "container-registries":
+        hint = "write it under `resources` of `defaults:`, for all jobs, or `containerRegistry` under `with:`"
     else:
         hint = f"the keys here are {', '.join(f'`{name}`' for name in known)}"
     return Problem(f"{_name(loc[:-1])} has an unknown key `{key}`", document.key_span(loc), hint)
@@ -125,6 +127,8 @@ def _text_hint(details: ErrorDetails) -> str:
         return f"write `secret:{value['secret']}` without a space"
     if isinstance(value, int | float | bool):
         return "put it in quotes"
+    if details["loc"][-1] == "uses":
+        return "a job runs one action: write a job for each"
     return ""
 
 

@@ -76,13 +76,20 @@ class DatasetRef:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedVolume:
+    """A folder, empty at first, that all tasks of a run which name it read and change: the format's first form."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A string that is known before the run starts."""
 
     value: str
 
 
-InputSource = UpstreamOutput | GatheredOutput | DatasetRef | Text
+InputSource = UpstreamOutput | GatheredOutput | DatasetRef | SharedVolume | Text
 IOType = Literal["dataset", "volume", "string"]
 InputsMode = Literal["cow", "ro", "shared"]
 """What volumes and datasets are to a task that reads them: a writable view of its own (copy on write); read-only; or
@@ -264,6 +271,8 @@ class Task:
     """`with:` after references were resolved and types checked; for the record and for comparing runs."""
     defaulted: frozenset[str] = frozenset()
     """Those of the parameters that the workflow leaves to their defaults."""
+    accounts: tuple[str, ...] = ()
+    """The names of registry accounts to pull its image with, the first to try first."""
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     """Environment variable -> the secret that fills it."""
@@ -307,6 +316,11 @@ class Task:
         """Whether its `inputs_mode` makes a difference."""
         return not self.is_step and any(each.type != "string" for each in self.inputs)
 
+    @property
+    def has_shared_volume(self) -> bool:
+        """Whether it shares a volume in any case."""
+        return any(isinstance(each.source, SharedVolume) for each in self.inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -329,14 +343,16 @@ class Plan:
         return replace(self, tasks=tuple(task for task in self.tasks if task.image is not None))
 
     def with_inputs_mode(self, mode: InputsMode) -> "Plan":
-        """The plan with another mode for all inputs that it concerns.
+        """The plan with another mode for all inputs that it concerns. Tasks with a shared volume keep theirs.
 
         What a task does to a shared view is part of the run, so nothing may stand for a task that has one.
         """
         return replace(
             self,
             tasks=tuple(
-                replace(task, inputs_mode=mode, reuse=task.reuse and mode != "shared") if task.may_have_views else task
+                replace(task, inputs_mode=mode, reuse=task.reuse and mode != "shared")
+                if task.may_have_views and not task.has_shared_volume
+                else task
                 for task in self.tasks
             ),
         )

@@ -1,6 +1,7 @@
 """Accounts at private image registries, which a project keeps like its secrets."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,14 +45,14 @@ class Registries:
         values = {name: self._vault.get(name) or "{}" for name in self._vault.names()}
         return [Login(name, **json.loads(value)) for name, value in values.items()]
 
-    def for_image(self, ref: str, preferred: str = "") -> list[Login]:
-        """The accounts at the registry of an image, the one with the preferred name first."""
+    def for_image(self, ref: str, preferred: Sequence[str] = ()) -> list[Login]:
+        """The accounts at the registry of an image, those with preferred names first and in their order."""
         first, slash, _ = ref.partition("/")
         is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
         server = host_of(first) if is_host else DOCKER_HUB
-        return sorted(
-            (login for login in self.logins() if login.server == server), key=lambda login: login.name != preferred
-        )
+        order = {name: number for number, name in enumerate(preferred)}
+        logins = (login for login in self.logins() if login.server == server)
+        return sorted(logins, key=lambda login: order.get(login.name, len(order)))
 
 
 def host_of(server: str) -> str:

@@ -289,9 +289,8 @@ def _syntax_hint(error: yaml.MarkedYAMLError, lines: list[str], line: int) -> st
     if error.context in ("while parsing a flow sequence", "while parsing a flow mapping") and error.context_mark:
         return f"the bracket that opens on line {error.context_mark.line + 1} is not closed"
     # A block scalar ends at the first line that is indented less, even a comment.
-    before = next((text for text in reversed(lines[:line]) if text.strip()), "")
     in_block = any(re.search(r":\s*[|>][-+]?\s*$", text) for text in lines[max(0, line - 60) : line])
-    if in_block and before[:1] in ("#", " ") and "expected" in (error.problem or ""):
+    if in_block and "expected" in (error.problem or ""):
         return "a block of text (`|`) ends at the first line, even a comment, that is indented less than it"
     return ""
 

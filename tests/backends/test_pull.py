@@ -43,7 +43,7 @@ def test_a_private_image_is_pulled_with_the_projects_account(tmp_path: Path, cli
         registries.keep(Login("elsewhere", "registry.invalid", "me", PASSWORD))
         registries.keep(Login("a-wrong-one", f"http://{registry.address}/v2/", "me", "no"))
         with pytest.raises(EnvironmentProblem) as caught:
-            list(pull(client, ref, registries, "mine"))
+            list(pull(client, ref, registries, ["mine"]))
         failure = f"image `{ref}` is not in the engine and cannot be pulled: unauthorized"
         assert str(caught.value).startswith(failure)
         assert str(caught.value).endswith(" (as `a-wrong-one`)")
@@ -59,21 +59,22 @@ def test_a_private_image_is_pulled_with_the_projects_account(tmp_path: Path, cli
 @pytest.mark.parametrize(
     ("ref", "names"),
     [
-        ("team/image", ["b-hub", "hub"]),
-        ("docker.io/team/image:1", ["b-hub", "hub"]),
+        ("team/image", ["hub", "b-hub", "a-hub"]),
+        ("docker.io/team/image:1", ["hub", "b-hub", "a-hub"]),
         ("ghcr.io/team/image", ["ghcr"]),
         ("localhost:5000/image", ["local"]),
         ("nvcr.io/nvidia/pytorch:21.10-py3", []),
     ],
 )
 def test_accounts_are_told_apart_by_the_registry_of_the_image(tmp_path: Path, ref: str, names: list[str]) -> None:
-    """An account is used for its own registry only; the one that a job names is the first."""
+    """An account is used for its own registry only; those that a workflow names come first, in its order."""
     registries = Registries(tmp_path)
-    servers = {"hub": "https://index.docker.io/v1/", "b-hub": "docker.io", "ghcr": "GHCR.io", "local": "localhost:5000"}
+    hubs = {"hub": "https://index.docker.io/v1/", "a-hub": "docker.io", "b-hub": "docker.io"}
+    servers = {**hubs, "ghcr": "GHCR.io", "local": "localhost:5000"}
     for name, server in servers.items():
         registries.keep(Login(name, server, "me", PASSWORD))
 
-    assert [login.name for login in registries.for_image(ref, "b-hub")] == names
+    assert [login.name for login in registries.for_image(ref, ["local", "hub", "b-hub"])] == names
 
 
 def test_an_account_hides_its_password(tmp_path: Path) -> None:

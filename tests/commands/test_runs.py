@@ -100,3 +100,38 @@ def test_filters_that_mean_nothing(capsys: Capture, words: list[str], said: str)
     with pytest.raises(SystemExit):
         main(["runs", *words])
     assert capsys.readouterr().err.splitlines()[-1] == f"wf runs: error: {said}"
+
+
+def test_runs_are_deleted_by_name(tmp_path: Path, capsys: Capture) -> None:
+    """What others need stays, and is named; without --yes it is only shown."""
+    project = Project(tmp_path)
+    for _ in range(2):
+        project.run("a", a=job(outputs={"x": "ratings", "y": "volume"}, leaves={"x": "one", "y": "two"}, reuse=True))
+    version = project.store.datasets.find("ratings").ref
+
+    assert main(["runs", "delete", "5"]) == 0
+    assert main(["runs", "delete", "5", "5", "--yes"]) == 0
+    assert main(["runs", "delete", "latest", "--yes"]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "would delete run 5",
+        f"would keep 5/a/x: needed by {version}, run 6",
+        "would keep 5/a/y: needed by run 6",
+        "nothing was deleted: add --yes to do it",
+        "deleted run 5: outputs of 0 B are gone",
+        f"kept 5/a/x: needed by {version}, run 6",
+        "kept 5/a/y: needed by run 6",
+        "deleted run 6: outputs of 3 B are gone",
+        f"kept 6/a/x: needed by {version}",
+    ]
+    assert [run.id for run in project.store.history.runs()] == [4, 3, 2, 1]
+
+
+def test_a_pinned_run_is_not_deleted(capsys: Capture) -> None:
+    """Nor any other that was named with it."""
+    assert main(["runs", "pin", "2"]) == 0
+
+    assert main(["runs", "delete", "1", "2", "--yes"]) == 3
+
+    assert capsys.readouterr().err == "error: run 2 is pinned\n  `wf runs unpin 2` lets it go.\n"
+    assert _listed(capsys) == [4, 3, 2, 1]

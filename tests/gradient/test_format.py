@@ -8,7 +8,7 @@ import pytest
 from tests.programs.git_server import Repository
 from tests.projects import compile_text, make_project, problems_of
 from wf.compile import compile_file
-from wf.plan import TaskInput, TaskOutput, UpstreamOutput
+from wf.plan import SharedVolume, TaskInput, TaskOutput, UpstreamOutput
 
 CLONE = "CloneRepo: {uses: git-checkout@v1, with: {url: 'https://example.com/x'}, outputs: {repo: {type: volume}}}"
 
@@ -143,6 +143,36 @@ def test_s7_unknown_parameters_are_ignored_with_a_warning(tmp_path: Path) -> Non
     workflow = "jobs: {A: {uses: container@v1, with: {image: x, dockerfile: D}}}"
 
     assert warnings_of(tmp_path, workflow) == ["job `A`: `container@v1` ignores `dockerfile`"]
+
+
+def test_s2_accounts_of_registries_keep_their_order(tmp_path: Path) -> None:
+    """The one that a job names comes first."""
+    plan = compile_text(
+        tmp_path,
+        """
+        defaults: {resources: {container-registries: [one, two, one]}}
+        jobs:
+          A: {uses: container@v1, with: {image: x}}
+          B: {uses: script@v1, with: {image: x, script: ls, containerRegistry: two}}
+        """,
+    )
+
+    assert [plan.task(name).accounts for name in "AB"] == [("one", "two"), ("two", "one")]
+
+
+def test_s4_2_a_volume_of_scripts_is_shared(tmp_path: Path) -> None:
+    """Nobody's output, and an input of several; what they do to it nothing may stand for, in any mode."""
+    text = "inputs: {work: {type: volume}}, uses: script@v1, with: {image: x, script: ls}"
+    path = make_project(
+        tmp_path, f"jobs: {{A: {{{text}, outputs: {{o: {{type: volume}}}}}}, B: {{needs: [A], {text}}}}}"
+    )
+
+    plan, warnings = compile_file(path, tmp_path)
+
+    for task in (*plan.tasks, *plan.with_inputs_mode("ro").tasks):
+        assert task.inputs == (TaskInput("work", "volume", SharedVolume("work")),)
+        assert (task.inputs_mode, task.reuse) == ("shared", False)
+    assert [each.message for each in warnings] == ["the volume `work` is one that all jobs of the run share"] * 2
 
 
 @pytest.mark.parametrize("where", ["env: {X: '${{ a }}'}", "with: {image: x, args: ['${{ a }}']}"])

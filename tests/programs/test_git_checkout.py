@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,10 @@ class Checkout:
 
     def run(self, parameters: str, *, rest: str = "", **secrets: str) -> Path:
         """Run it; returns the folder that it left."""
-        plan = self.plan(parameters, rest=rest)
+        return self.run_plan(self.plan(parameters, rest=rest), **secrets)
+
+    def run_plan(self, plan: Plan, **secrets: str) -> Path:
+        """Run a plan; returns the folder that its job left."""
         store = Store.open(self.root)
         self.events.clear()
         run_plan(
@@ -321,6 +325,65 @@ def test_git_must_be_installed(checkout: Checkout, monkeypatch: pytest.MonkeyPat
         checkout.run("{url: 'https://example.com/x.git'}")
 
     assert str(caught.value) == "job `Clone` needs `git`, which is not installed on this machine"
+
+
+def test_all_that_is_missing_is_named_together(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What programs need, and what the backend needs for the rest."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    plan = compile_text(
+        checkout.root,
+        """
+        jobs:
+          Clone: {uses: git-checkout@v1, with: {url: 'https://example.com/x'}, outputs: {repo: {type: volume}}}
+          Use: {uses: script@v1, with: {image: x, script: ls}}
+        """,
+    )
+
+    with pytest.raises(EnvironmentProblem) as caught:
+        WithPrograms(ProcessBackend(checkout.root)).prepare(plan, lambda _: None)
+
+    first, second = str(caught.value).splitlines()
+    assert first == "job `Clone` needs `git`, which is not installed on this machine"
+    assert "`Use`" in second
+
+
+@pytest.mark.parametrize("url", ["git@HOST:repo.git", "ssh://git@HOST/repo.git"])
+def test_s7_3_ssh_urls_are_cloned_with_the_users_ssh(
+    checkout: Checkout, server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """A stand-in for ssh says what it was asked, and answers with git's own program."""
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
+        f"exec git-upload-pack {server.folder}/repo.git 2>/dev/null || exec git upload-pack {server.folder}/repo.git\n"
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+
+    assert read(checkout.run(f"{{url: '{url.replace('HOST', 'git.example.com')}', ref: v1}}")) == "one"
+
+    assert "git@git.example.com git-upload-pack" in (tmp_path / "asked").read_text()
+
+
+def test_a_checkout_that_runs_is_stopped(checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its time is over, with the git that it had started; nothing of it goes on."""
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    git.chmod(0o755)
+    plan = checkout.plan("{url: 'https://example.com/x'}", rest="timeout: 2")
+    monkeypatch.setenv("PATH", f"{git.parent}:{os.environ['PATH']}")
+
+    began = time.monotonic()
+    checkout.run_plan(plan)
+
+    assert time.monotonic() - began < 30
+    assert checkout.state() == "failed"
+    pid = int((tmp_path / "pid").read_text())
+    while Path(f"/proc/{pid}").exists():  # it was killed with the rest, and somebody has still to reap it
+        assert time.monotonic() - began < 30
+        time.sleep(0.05)
 
 
 def _text(path: Path) -> str:

@@ -40,6 +40,8 @@ def find_action(root: Path, uses: str, outputs: Mapping[str, IOType], complain: 
         hint = "write `git-checkout@v1` with `with: {url: ...}`"
     elif uses.startswith(("actions/", "docker://")):
         hint = "GitHub's actions do not run here: use `script@v1` or `container@v1`"
+    elif "deploy" in uses and not uses.startswith(STEP_PREFIX):
+        hint = "call `gradient deployments` in a `script@v1`, which `wf` answers"
     elif near:
         hint = f"did you mean `{near[0]}`?"
     else:

@@ -286,8 +286,7 @@ class DockerBackend:
     def _wanted(self, task: Task) -> Wanted:
         assert task.image is not None, f"job {task.id} has no image: it is not for a backend"
         assert not isinstance(task.image, HostProgram), f"{task.id} has no image"
-        account = task.parameters.get("containerRegistry")
-        return Wanted(task.image, gpu=self._gpus(task) != 0, account=account if isinstance(account, str) else "")
+        return Wanted(task.image, gpu=self._gpus(task) != 0, accounts=task.accounts)
 
     def _surroundings(self, launch: Launch, engine: Engine) -> Surroundings:
         return Surroundings(

@@ -18,7 +18,7 @@ import os
 import re
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,8 +45,8 @@ class Wanted:
 
     image: Image
     gpu: bool = False
-    account: str = ""
-    """The name of the project's account to pull it with, where the job says one."""
+    accounts: tuple[str, ...] = ()
+    """The names of the project's accounts to pull it with, the first to try first."""
 
     def __str__(self) -> str:
         return self.image.ref if isinstance(self.image, RegistryImage) else f"containers/{self.image.name}"
@@ -114,7 +114,7 @@ class Images:
                 self._emit(Preparing(what=f"image {wanted}", line=line))
             if isinstance(wanted.image, RegistryImage):
                 ref = wanted.image.ref
-                self._had[wanted] = ref, self._id_of(ref) or self._pull(ref, wanted.account)
+                self._had[wanted] = ref, self._id_of(ref) or self._pull(ref, wanted.accounts)
             else:
                 self._had[wanted] = self._built(wanted.image, wanted.gpu, asked_by)
         return self._had[wanted]
@@ -124,14 +124,14 @@ class Images:
             found = self._engine.ask(f"/images/{ref}/json")
         return str(found["Id"]) if found else None
 
-    def _pull(self, ref: str, account: str = "") -> str:
+    def _pull(self, ref: str, accounts: Sequence[str] = ()) -> str:
         with self._alone_in(self._root, f"image {ref}", "another wf may be pulling it: waiting"):
             if found := self._id_of(ref):
                 return found
             from wf.backends.pull import pull
             from wf.registries import Registries
 
-            for line in pull(self._client, ref, Registries(self._root / STORE), account):
+            for line in pull(self._client, ref, Registries(self._root / STORE), accounts):
                 self._emit(Preparing(what=f"image {ref}", line=line))
         found = self._id_of(ref)
         if found is None:

@@ -42,10 +42,14 @@ class WithPrograms:
         self._processes = LocalProcesses()
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
-        """Look for what the programs need, and let the other backend prepare the rest."""
-        if problems := program_problems(plan.tasks):
-            raise EnvironmentProblem("\n".join(problems))
-        self._inner.prepare(replace(plan, tasks=tuple(task for task in plan.tasks if not _is_program(task))), emit)
+        """Look for what the programs need, let the other backend prepare the rest, and name all that is missing."""
+        problems, hint = program_problems(plan.tasks), ""
+        try:
+            self._inner.prepare(replace(plan, tasks=tuple(task for task in plan.tasks if not _is_program(task))), emit)
+        except EnvironmentProblem as problem:
+            problems, hint = [*problems, str(problem)], problem.hint
+        if problems:
+            raise EnvironmentProblem("\n".join(problems), hint=hint)
 
     def image_digest(self, task: Task) -> str:
         """For a program, the version of `wf`."""

@@ -1,7 +1,7 @@
 """Pulling images: with the accounts that the project has, and telling how far it is without flooding anyone."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,11 @@ from wf.registries import Registries
 SECONDS_BETWEEN_LINES = 0.5
 
 
-def pull(client: Any, ref: str, registries: Registries, preferred: str = "") -> Iterator[str]:
+def pull(client: Any, ref: str, registries: Registries, preferred: Sequence[str] = ()) -> Iterator[str]:
     """Pull an image, telling how far it is.
 
-    Every account that the project has at the image's registry is tried, the preferred one first, then what Docker's own
-    configuration says.
+    Every account that the project has at the image's registry is tried, the preferred ones first, then what Docker's
+    own configuration says.
 
     Raises:
         EnvironmentProblem: what the registry said to the first try.
@@ -47,9 +47,11 @@ def _pull_as(client: Any, ref: str, account: dict[str, str] | None) -> Iterator[
                 yield line
 
 
-def _hint(error: str, name: str) -> str:
+def _hint(error: str, names: Sequence[str]) -> str:
     denied = any(word in error for word in ("denied", "unauthorized", "authentication", "no basic auth"))
-    return f"If it is private: `wf registry login {name or 'NAME'}` keeps an account for it." if denied else ""
+    return (
+        f"If it is private: `wf registry login {next(iter(names), 'NAME')}` keeps an account for it." if denied else ""
+    )
 
 
 @dataclass

@@ -16,6 +16,7 @@ from wf.plan import (
     Plan,
     ProjectImage,
     Retry,
+    SharedVolume,
     Task,
     TaskInput,
     TaskOutput,
@@ -145,6 +146,8 @@ def _source(port: TaskInput) -> str:
             return f"{job}.outputs.{output} of all {len(members)}"
         case DatasetRef(ref):
             return f"dataset {ref}"
+        case SharedVolume(name):
+            return f"volume {name} of the run"
         case Text(value):
             return f"text {_short(value)!r}"
 

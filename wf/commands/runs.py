@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -10,7 +10,8 @@ from typing import Any, get_args
 from wf.commands.shared import open_history, parse_age, since
 from wf.errors import InvalidWorkflow, Problem
 from wf.events import RunState, now
-from wf.report.text import columns, duration
+from wf.report.text import columns, duration, size
+from wf.store import Store
 from wf.store.records import RunRecord
 from wf.store.search import COMPARISONS, MetricCondition, RunFilter
 
@@ -42,11 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, about in (("pin", "keep runs, whatever `wf gc` is asked for"), ("unpin", "keep them no more")):
         command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         command.add_argument("runs", nargs="+", metavar="RUN", help="the number of a run, or `latest`")
+    delete = commands.add_parser(
+        "delete", help="delete runs with their logs and outputs", description=_delete.__doc__, allow_abbrev=False
+    )
+    delete.add_argument("runs", nargs="+", metavar="RUN", help="the number of a run, or `latest`")
+    delete.add_argument("--yes", action="store_true", help="do it; without this it is only shown")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the list, or do what the subcommand says."""
-    history = open_history(Path.cwd()).history
+    store = open_history(Path.cwd())
+    history = store.history
+    if arguments.command == "delete":
+        print("\n".join(_delete(store, arguments.runs, do=arguments.yes)))
+        return 0
     if arguments.command:
         for run in [history.run(ref) for ref in arguments.runs]:
             history.pin(run.id, pinned=arguments.command == "pin")
@@ -68,6 +78,32 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         print("this project has no runs yet: start one with `wf run FILE`")
     return 0
+
+
+def _delete(store: Store, refs: list[str], *, do: bool) -> list[str]:
+    """Delete runs with their logs and outputs. What a dataset, a model, a deployment or another run needs stays."""
+    runs = {store.history.run(ref).id for ref in refs}
+    outputs = {
+        output.digest: f"{run}/{job.name}/{output.name}"
+        for run in sorted(runs)
+        for job in store.history.jobs(run)
+        for output in job.outputs
+    }
+    needed = store.history.needed_without(runs)
+    word = "kept" if do else "would keep"
+    kept = [f"{word} {name}: {_users(store, digest, runs)}" for digest, name in outputs.items() if digest in needed]
+    what = f"run{'s' if len(runs) > 1 else ''} {', '.join(map(str, sorted(runs)))}"
+    if not do:
+        return [f"would delete {what}", *kept, "nothing was deleted: add --yes to do it"]
+    freed = sum(each.bytes for each in store.history.remove(runs))
+    return [f"deleted {what}: outputs of {size(freed)} are gone", *kept]
+
+
+def _users(store: Store, digest: str, without: Collection[int]) -> str:
+    """Who needs content when these runs are gone."""
+    its = store.lineage(digest)
+    runs = dict.fromkeys(f"run {use.run}" for use in its.made_by if use.run not in without)
+    return "needed by " + (", ".join([*its.datasets, *its.models, *runs]) or "a deployment")
 
 
 _KEYS: Mapping[str, Callable[[RunRecord], Any]] = {

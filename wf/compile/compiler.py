@@ -18,7 +18,7 @@ from wf.control.control import API_KEY
 from wf.errors import InvalidWorkflow, Problem
 from wf.graph import find_cycle, in_order
 from wf.matrix import told_once
-from wf.plan import ONCE, GatheredOutput, MatrixMember, Plan, Resources, Retry, SecretRef, Task, TaskInput
+from wf.plan import ONCE, GatheredOutput, MatrixMember, Plan, Resources, Retry, SecretRef, SharedVolume, Task, TaskInput
 from wf.references import NAME, parse_context, parse_input, parse_secret
 from wf.source import load
 from wf.spec import Job, Reading, read_workflow
@@ -198,6 +198,7 @@ class _Compiler:
                 {port: spec.type for port, spec in job.outputs.items()},
                 self._complain(name),
             )
+        shares = any(isinstance(given.source, SharedVolume) for given in inputs)
         return Task(
             id=name,
             action=job.uses or "",
@@ -207,9 +208,11 @@ class _Compiler:
             span=self.document.key_span(("jobs", name)),
             parameters=process.parameters,
             defaulted=process.defaulted,
+            accounts=self._accounts(process),
             env=env,
             secrets={**secrets, **process.secrets},
             inputs=inputs,
+            inputs_mode="shared" if shares else "cow",
             outputs=outputs,
             local_files=process.local_files,
             needs=self.needs[name],
@@ -222,7 +225,11 @@ class _Compiler:
             control=process.control,
             cache=process.cache,
             # A job without outputs runs for its effect, which nobody can keep, and a model is made anew each time.
-            reuse=job.cache is not None and process.reuse and bool(job.outputs) and process.model is None,
+            reuse=job.cache is not None
+            and process.reuse
+            and bool(job.outputs)
+            and process.model is None
+            and not shares,
             cache_key=self.parameters.cache_key(name, job),
             ignored_env=self.parameters.ignored_env(name, job, {**env, **secrets}),
             state=process.state,
@@ -230,6 +237,11 @@ class _Compiler:
             retry=Retry(job.retry.attempts, job.retry.backoff, job.retry.on) if job.retry else ONCE,
             condition=self.conditions.condition(name, job),
         )
+
+    def _accounts(self, process: Process) -> tuple[str, ...]:
+        own = process.parameters.get("containerRegistry")
+        names = [own] if isinstance(own, str) else []
+        return tuple(dict.fromkeys([*names, *self.workflow.defaults.resources.container_registries]))
 
     def _member(self, name: str, job: Job) -> MatrixMember | None:
         if name not in self.members or job.strategy is None:

@@ -7,7 +7,16 @@ from wf.actions.base import Ports, Process
 from wf.compile.notes import Notes, did_you_mean, list_of
 from wf.graph import waits_for
 from wf.matrix import Matrix, Member
-from wf.plan import DatasetRef, GatheredOutput, InputSource, TaskInput, TaskOutput, Text, UpstreamOutput
+from wf.plan import (
+    DatasetRef,
+    GatheredOutput,
+    InputSource,
+    SharedVolume,
+    TaskInput,
+    TaskOutput,
+    Text,
+    UpstreamOutput,
+)
 from wf.references import LATEST, JobOutput, WorkflowInput, parse_dataset, parse_input
 from wf.spec import InputSpec, IOSpec, Job, Reading
 
@@ -67,6 +76,11 @@ class PortCompiler:
                 return self._dataset(spec.with_.ref, *loc)
             case "string" if spec.with_.value is not None:
                 return Text(spec.with_.value)
+            case "volume" if self._is_shared(str(loc[-1])):
+                message = f"the volume `{loc[-1]}` is one that all jobs of the run share"
+                hint = "write it under `outputs:` of the job that fills it, and `JOB.outputs.NAME` in the others"
+                self._notes.add(message, *loc, hint=hint, is_warning=True)
+                return SharedVolume(str(loc[-1]))
             case "volume":
                 hint = "take another job's volume: `JOB.outputs.NAME`"
                 self._notes.add("an input of type `volume` needs a job that wrote it", *loc, hint=hint)
@@ -74,6 +88,13 @@ class PortCompiler:
                 wanted = "with: {ref: NAME}" if spec.type == "dataset" else "with: {value: TEXT}"
                 self._notes.add(f"this {spec.type} has nothing to read: add `{wanted}`", *loc)
         return None
+
+    def _is_shared(self, volume: str) -> bool:
+        """Whether several jobs have a volume of this name among their inputs, and none among its outputs."""
+        jobs = self._workflow.jobs.values()
+        ports = (job.inputs.get(volume) for job in jobs)
+        readers = sum(isinstance(port, IOSpec) and port.type == "volume" for port in ports)
+        return readers > 1 and not any(volume in job.outputs for job in jobs)
 
     def _dataset(self, ref: str, *loc: str | int) -> DatasetRef | None:
         if parse_dataset(ref):

@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from wf.backends.base import Backend
 from wf.cache import CacheKey, explain
 from wf.errors import EnvironmentProblem
-from wf.plan import INDEX, DatasetRef, GatheredOutput, Plan, ProjectImage, RegistryImage, Task, Text, UpstreamOutput
+from wf.plan import (
+    INDEX,
+    DatasetRef,
+    GatheredOutput,
+    Plan,
+    ProjectImage,
+    RegistryImage,
+    SharedVolume,
+    Task,
+    Text,
+    UpstreamOutput,
+)
 from wf.runner.gather import index_text, key_names
 from wf.runner.reuse import Reuse, decide, make_key, why_always
 from wf.runner.worker import Code
@@ -97,6 +108,8 @@ class _Forecaster:
                         digests[given.name] = self._store.datasets.find(ref).digest
                     except EnvironmentProblem as problem:
                         unknown[str(problem)] = None
+                case SharedVolume():
+                    digests[given.name] = text_digest("")
                 case UpstreamOutput(job):
                     if given.source in self._digests:
                         digests[given.name] = self._digests[given.source]

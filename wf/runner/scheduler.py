@@ -24,6 +24,7 @@ from wf.plan import (
     InputSource,
     JobMetric,
     Plan,
+    SharedVolume,
     Task,
     Text,
     UpstreamOutput,
@@ -287,6 +288,10 @@ class Scheduler:
             case DatasetRef(ref):
                 version = self._datasets[ref]
                 return StoredInput(version.ref, version.digest, self._store.artifacts.path(version.digest))
+            case SharedVolume(name):
+                folder = self._shared.layout.volume(self._shared.run, name)
+                folder.mkdir(parents=True, exist_ok=True)
+                return StoredInput(f"volume {name}", text_digest(""), folder)
             case UpstreamOutput(job, output):
                 return self._output(job, output)
             case GatheredOutput(_, output, members):

@@ -21,7 +21,7 @@ from wf.store.owner import Owner, is_dead, this_process
 from wf.store.plans import as_json
 from wf.store.provenance import read_changes, read_commit
 from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
-from wf.store.removal import remove_runs
+from wf.store.removal import digests_in_use, remove_runs
 from wf.store.resume import (
     LookedUp,
     Settings,
@@ -197,6 +197,10 @@ class History:
     def pin(self, run: int, *, pinned: bool) -> None:
         """Say whether the run is kept whatever becomes too much."""
         self._connection.execute("UPDATE runs SET pinned = ? WHERE id = ?", (pinned, run))
+
+    def needed_without(self, runs: Collection[int]) -> frozenset[str]:
+        """The content that something needs even when these runs are gone."""
+        return frozenset(digests_in_use(self._connection, runs))
 
     def remove(self, runs: Collection[int]) -> tuple[Artifact, ...]:
         """Forget runs: see `wf.store.removal.remove_runs`."""

@@ -132,6 +132,10 @@ class Layout:
         """What the project's tracked files differed in from their commit when a run began, if they did."""
         return self.run(run) / "changes.diff"
 
+    def volume(self, run: int, name: str) -> Path:
+        """The folder of a volume that jobs of a run share, which stays as empty as they find it."""
+        return self.run(run) / "volumes" / name
+
     def output(self, run: int, job: str, output: str) -> Path:
         """A link to an output of a run, under a name that a person can type."""
         return self.outputs(run, job) / _as_file_name(output)
