@@ -83,7 +83,21 @@ def client_image() -> str:
 @pytest.fixture
 def client(tmp_path: Path, client_image: str, base_image: str) -> Iterator[Gradient]:
     """A project whose scripts run in that image, with stand-ins for others; no deployment of it is left."""
-    gradient = Gradient(tmp_path, client_image)
+    with answering(tmp_path, client_image, base_image, serve=TF_SERVING) as gradient:
+        yield gradient
+
+
+@pytest.fixture
+def client_and_server(tmp_path: Path, client_image: str, base_image: str) -> Iterator[Gradient]:
+    """The same with the model server itself in place of TensorFlow Serving, which builds for minutes."""
+    with answering(tmp_path, client_image, base_image) as gradient:
+        yield gradient
+
+
+@contextlib.contextmanager
+def answering(root: Path, client_image: str, base_image: str, **folders: str) -> Iterator[Gradient]:
+    """A project whose scripts are answered by `wf`."""
+    gradient = Gradient(root, client_image)
     gradient.use_images(
         {
             "haproxy:*": "./containers/proxy",
@@ -91,10 +105,10 @@ def client(tmp_path: Path, client_image: str, base_image: str) -> Iterator[Gradi
             "tensorflow/tensorflow:*": base_image,
             "tensorflow/serving*": "./containers/serve",
         },
-        serve=TF_SERVING,
+        **folders,
     )
-    lab = Lab(tmp_path, base_image)
-    emulator = Emulator(tmp_path, lab.deployments)
+    lab = Lab(root, base_image)
+    emulator = Emulator(root, lab.deployments)
     gradient.handlers = (emulator,)
     yield gradient
     emulator.close()

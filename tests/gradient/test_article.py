@@ -1,10 +1,12 @@
 """The model case: the two workflows of a repository, one that trains and one that deploys, as Gradient ran them.
 
-The training is a small stand-in for the true one. What serves is an HTTP server that answers as TensorFlow Serving does
-where the model lies where that looks for it.
+The training is a small stand-in for the true one: it takes a SavedModel that lies in the repository.
+What serves it is the image that stands in for TensorFlow Serving.
 """
 
+import contextlib
 import json
+import time
 import urllib.request
 from pathlib import Path
 
@@ -64,11 +66,8 @@ jobs:
 
 TRAINING = """
 import os
-from pathlib import Path
-folder = Path("/outputs/trainedRecommender")
-(folder / "variables").mkdir()
-(folder / "variables" / "variables.index").write_text("")
-(folder / "saved_model.pb").write_text(os.environ["HP_FINAL_EPOCHS"])
+import shutil
+shutil.copytree("model-of-" + os.environ["HP_FINAL_EPOCHS"], "/outputs/trainedRecommender", dirs_exist_ok=True)
 print("trained with a learning rate of", os.environ["HP_FINAL_LR"])
 """
 
@@ -136,9 +135,38 @@ REQUEST = {
 }
 
 
-def test_both_workflows_run_and_a_prediction_is_answered(client: Gradient, tmp_path: Path) -> None:
+def save_model(folder: Path, rating: float) -> None:
+    """A SavedModel that takes what the article's takes, and rates everything the same."""
+    import tensorflow as tf
+
+    kinds = {"movie_title": tf.string, "timestamp": tf.int64, "user_id": tf.string}
+
+    class Recommender(tf.Module):  # type: ignore[misc]
+        def rate(self, user_id: tf.Tensor, **rest: tf.Tensor) -> dict[str, tf.Tensor]:
+            ratings = tf.fill([tf.size(user_id), 1], rating)
+            return {"output_1": ratings / 2, "output_3": ratings}
+
+    module = Recommender()
+    specs = {name: tf.TensorSpec([None], kind, name) for name, kind in kinds.items()}
+    tf.saved_model.save(module, str(folder), signatures=tf.function(module.rate).get_concrete_function(**specs))
+
+
+def wait_until_available(model: str) -> None:
+    """Until the server has loaded the model at this address."""
+    deadline = time.monotonic() + 120
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(model, timeout=10) as answer:
+            if json.load(answer)["model_version_status"][0]["state"] == "AVAILABLE":
+                return
+        assert time.monotonic() < deadline, f"{model} does not answer"
+        time.sleep(0.2)
+
+
+def test_both_workflows_run_and_a_prediction_is_answered(client_and_server: Gradient, tmp_path: Path) -> None:
     """From the clone to the rating, without an account: the key that they name is set nowhere."""
+    client = client_and_server
     repository = Repository(tmp_path / "repository")
+    save_model(repository.folder / "model-of-50", 50.0)
     repository.commit(train_py=TRAINING)
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "recommender.git").symlink_to(repository.folder / ".git")
@@ -154,6 +182,8 @@ def test_both_workflows_run_and_a_prediction_is_answered(client: Gradient, tmp_p
 
     made = Lab(tmp_path, "").deployments.get("Recommender")
     assert client.output("CreateDeployment", "deployment-id").read_text() == f"{made.id}\n"
+    model = f"http://{made.endpoint}/v1/models/model"
+    wait_until_available(model)
     body = json.dumps(REQUEST).encode()
-    with urllib.request.urlopen(f"http://{made.endpoint}/v1/models/model:predict", body, timeout=10) as answer:
-        assert json.load(answer) == {"predictions": [{"output_3": [50.0]}]}
+    with urllib.request.urlopen(f"{model}:predict", body, timeout=10) as answer:
+        assert json.load(answer) == {"predictions": [{"output_1": [25.0], "output_3": [50.0]}]}
