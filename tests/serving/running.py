@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -13,6 +15,7 @@ from typing import Any
 
 from serving.flags import parse
 from serving.server import serve
+from tests.projects import REPOSITORY
 
 
 class Client:
@@ -69,6 +72,22 @@ def running(*flags: str, ready: bool = True) -> Iterator[Client]:
         thread.join(60)
         loop.close()
         assert not thread.is_alive()
+
+
+@contextmanager
+def process(*flags: str) -> Iterator[tuple[Client, "subprocess.Popen[bytes]"]]:
+    """`python -m serving` with these flags, once it has loaded what it is to serve; killed when the block ends."""
+    port, rpc_port = free_port(), free_port()
+    command = [sys.executable, "-m", "serving", "--host=127.0.0.1", f"--rest_api_port={port}", f"--port={rpc_port}"]
+    server = subprocess.Popen([*command, *flags], cwd=REPOSITORY)
+    client = Client(port, rpc_port)
+    try:
+        wait_until(lambda: _answers(client, "/readyz") or server.poll() is not None)
+        assert server.poll() is None, "it ended"
+        yield client, server
+    finally:
+        server.kill()
+        server.wait()
 
 
 def _answers(client: Client, path: str) -> bool:

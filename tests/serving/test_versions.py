@@ -1,11 +1,8 @@
 """Versions come, go and replace one another while requests are answered."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,8 +12,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.projects import REPOSITORY
-from tests.serving.running import Client, free_port, running, wait_until
+from tests.serving.running import Client, process, running, wait_until
 from tests.serving.saved_models import half_plus, slow
 
 PREDICT = "/v1/models/half:predict"
@@ -162,29 +158,13 @@ def test_too_many_requests_are_refused(slow_models: Path, tmp_path: Path) -> Non
 
 def test_sigterm_lets_running_requests_finish(slow_models: Path) -> None:
     """The process ends with 0, after the last answer."""
-    port = free_port()
-    flags = ["--model_name=half", f"--model_base_path={slow_models}", "--port=0", f"--rest_api_port={port}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "serving", "--host=127.0.0.1", "--engine=tf", *flags], cwd=REPOSITORY, env={**os.environ}
-    )
-    try:
-        client = Client(port, 0)
-
-        def ready() -> bool:
-            try:
-                return client.send("GET", "/readyz")[0] == 200
-            except OSError:
-                return False
-
-        wait_until(ready)
+    flags = ["--model_name=half", f"--model_base_path={slow_models}", "--engine=tf"]
+    with process(*flags) as (client, server):
         answers: list[Any] = []
         asking = threading.Thread(target=lambda: answers.append(client.post(PREDICT, json.loads(ASK))))
         asking.start()
         time.sleep(0.15)
-        process.send_signal(signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         asking.join()
         assert answers == [(200, {"predictions": [2.0]})]
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
+        assert server.wait(20) == 0

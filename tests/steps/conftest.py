@@ -1,9 +1,11 @@
 """What the tests of the recommender's steps share: one split and one trained model, since training takes seconds."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from steps.export import main as export
 from steps.train import main as train
 from tests.steps.synthetic_ratings import write_split
 
@@ -25,3 +27,22 @@ def _inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders = [f"--inputs-dir={inputs}", f"--outputs-dir={inputs}"]
     assert train([*SMALL_MODEL, *folders, "--tracking=off"]) == 0
     return inputs
+
+
+@pytest.fixture(name="exported", scope="session")
+def _exported(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SavedModel of that model."""
+    outputs = tmp_path_factory.mktemp("exported")
+    assert export([f"--inputs-dir={inputs}", f"--outputs-dir={outputs}"]) == 0
+    return outputs / "saved_model"
+
+
+@pytest.fixture(name="remembering", scope="session")
+def _remembering(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a `model` that remembers what users rated, and its `saved_model`."""
+    folder = tmp_path_factory.mktemp("remembering")
+    shutil.copytree(inputs / "split", folder / "split")
+    folders = [f"--inputs-dir={folder}", f"--outputs-dir={folder}"]
+    assert train(["--model=history", "--epochs=2", "--embedding-size=4", "--tracking=off", *folders]) == 0
+    assert export(folders) == 0
+    return folder

@@ -11,14 +11,6 @@ import pytest
 from steps.entry import StepError
 from steps.export import main
 from steps.recommender import saved_model, trained_model
-from steps.train import main as train
-
-
-@pytest.fixture(name="exported", scope="module")
-def _exported(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    outputs = tmp_path_factory.mktemp("exported")
-    assert main([f"--inputs-dir={inputs}", f"--outputs-dir={outputs}"]) == 0
-    return outputs / "saved_model"
 
 
 def ask(folder: Path, signature: str, **columns: Any) -> Any:
@@ -62,21 +54,16 @@ def test_the_timestamp_may_be_left_out(inputs: Path, exported: Path) -> None:
     assert ratings[0] != ratings[1]
 
 
-def test_a_history_in_the_request_is_answered(inputs: Path, tmp_path: Path) -> None:
+def test_a_history_in_the_request_is_answered(remembering: Path) -> None:
     """A new user is served from the first rating on: who liked one part of a series more is expected to like others so.
 
     The step itself compares the signature with the trained model, for histories of several lengths and none.
     """
-    shutil.copytree(inputs / "split", tmp_path / "split")
-    folders = [f"--inputs-dir={tmp_path}", f"--outputs-dir={tmp_path}"]
-    assert train(["--model=history", "--epochs=2", "--embedding-size=4", "--tracking=off", *folders]) == 0
-    assert main(folders) == 0
-
-    description = json.loads((tmp_path / "saved_model" / "export.json").read_text())
+    description = json.loads((remembering / "saved_model" / "export.json").read_text())
     assert list(description["signatures"]) == ["serving_default", "without_timestamp", "with_history"]
     assert description["smoke_test"]["largest_difference"] <= description["smoke_test"]["tolerance"]
     ratings = ask(
-        tmp_path / "saved_model",
+        remembering / "saved_model",
         "with_history",
         movie_title=["Am\u00e9lie, Part 2 (2001)"] * 3,
         timestamp=np.array([880_001_000] * 3, np.int64),

@@ -172,7 +172,8 @@ class HistoryModel(RatingModel):
             return self.answer(features, {**history, "known": nothing}, nothing)
         start = tf.gather(self.memory["start"], features["user"])
         length = tf.gather(self.memory["start"], features["user"] + 1) - start
-        longest = tf.maximum(tf.reduce_max(length), 0)
+        # At least one place, though it be unknown: TensorFlow Lite's sums over none are whatever was there before.
+        longest = tf.maximum(tf.reduce_max(length), 1)
         steps = tf.range(longest)[None, :]
         places = tf.where(steps < length[:, None], start[:, None] + steps, 0)
         history = {name: tf.gather(self.memory[name], places) for name in ("title", "timestamp")}
