@@ -1,6 +1,7 @@
 """Jobs that ask `wf`, in real containers and processes, and what is left of it: nothing."""
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,29 @@ def test_no_trace_of_a_token_is_left(gradient: Gradient) -> None:
     assert not [each for each in left if token.decode() in str(client.inspect_container(each["Id"]))]
     gradient.run(workflow)
     assert len(seen) == 1  # the second run took it from the store
+
+
+@pytest.mark.docker
+def test_no_error_and_no_image_shows_a_token(gradient: Gradient) -> None:
+    """Not where a job asks for what is not there, and fails with the token in its last words."""
+    seen: list[str] = []
+    gradient.handlers = (lambda request: seen.append(request.base.rpartition("/")[2]),)
+    ask = 'python3 -c \'import os, urllib.request as u; u.urlopen(os.environ["WF_API"] + "/nothing")\' 2>&1'
+    with contextlib.closing(find_engine().connect()) as client:
+        before = {each["Id"] for each in client.images(all=True)}
+
+        log = gradient.script(f"{ask}\necho $WF_API >&2\nexit 3")
+
+        told = json.dumps([event.to_json() for event in gradient.events], default=str)
+        made = [each["Id"] for each in client.images(all=True) if each["Id"] not in before]
+        shown = [json.dumps([client.inspect_image(each), client.history(each)]) for each in made]
+    (token,) = seen
+    assert "HTTP Error 404" in "".join(log)
+    assert gradient.story() == ["A failed: exited with code 3"]
+    assert [text for text in (told, *shown) if token in text] == []
+    assert not [
+        path for path in (gradient.root / ".wf").rglob("*") if path.is_file() and token in path.read_text("latin1")
+    ]
 
 
 @pytest.mark.docker
