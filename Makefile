@@ -6,7 +6,7 @@ WF := $(VENV)/bin/wf
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check corpus fuzz faults together format clean
+.PHONY: help train test check corpus fuzz faults together soak format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,9 @@ faults: $(VENV)/ready-dev ## kill runs at random moments and resume them: RUNS=2
 
 together: $(VENV)/ready-dev ## 8 runs of overlapping workflows at once: RUNS=50 SEED=n
 	@$(VENV)/bin/python -m tests.concurrency --times $(or $(RUNS),50) $(if $(SEED),--seed $(SEED))
+
+soak: $(VENV)/ready-dev ## load on a deployment while everything happens to it: SECONDS=600
+	@$(VENV)/bin/python -m tests.soak --seconds $(or $(SECONDS),600)
 
 check: $(VENV)/ready-dev ## formatting, lint and types
 	@$(VENV)/bin/ruff format --quiet --check . || { echo "run 'make format'"; exit 1; }

@@ -1,5 +1,7 @@
 """The language of these tests: deployments that are real containers of a small HTTP server in the base image."""
 
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -115,6 +117,14 @@ def ask(deployment: Deployment, path: str = "/", body: bytes | None = None) -> t
         return error.code, error.read().decode()
 
 
+def kill(container: str) -> None:
+    """End the first process of a container, as the kernel would."""
+    shown = subprocess.run(
+        ["docker", "inspect", "--format", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
+    )
+    os.kill(int(shown.stdout), signal.SIGKILL)
+
+
 class Load:
     """Clients that ask without a pause, on connections that stay open, while a `with` block goes on."""
 
@@ -135,6 +145,13 @@ class Load:
         self._over.set()
         for client in self._clients:
             client.join()
+
+    def counts(self) -> tuple[int, int]:
+        """Requests that were answered with 200, and those that were not."""
+        with self._lock:
+            total, failures = self.answers.total(), len(self.failures)
+            good = sum(count for (status, _), count in self.answers.items() if status == 200)
+        return good, total - good + failures
 
     def _ask(self) -> None:
         connection = HTTPConnection(self._address, timeout=30)

@@ -1,8 +1,6 @@
 """Deployments with real containers, a real proxy and real requests."""
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,21 +11,13 @@ from typing import cast
 
 import pytest
 
-from tests.deployments.lab import Lab, Load, ask
+from tests.deployments.lab import Lab, Load, ask, kill
 from tests.projects import REPOSITORY
 from wf.deployments.spec import ModelMount, Probe, Strategy
 from wf.errors import DeploymentFailed, EnvironmentProblem
 from wf.store import Store
 
 pytestmark = pytest.mark.docker
-
-
-def kill(container: str) -> None:
-    """End the first process of a container, as the kernel would."""
-    shown = subprocess.run(
-        ["docker", "inspect", "--format", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
-    )
-    os.kill(int(shown.stdout), signal.SIGKILL)
 
 
 def test_a_deployment_serves_until_it_is_deleted(lab: Lab) -> None:
@@ -126,6 +116,24 @@ def test_a_killed_replica_comes_back(lab: Lab) -> None:
     answered = load.answers[200, "hello"]
     assert answered > 100
     assert len(load.failures) + load.answers.total() - answered <= clients
+
+
+def test_a_killed_proxy_comes_back(lab: Lab) -> None:
+    """Also after it has been given another configuration, with which it goes on."""
+    made = lab.create(ANSWER="old")
+    lab.update(lab.spec(ANSWER="new"))
+
+    kill(next(name for name in lab.containers() if "-proxy-" in name))
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if ask(made) == (200, "new"):
+                break
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, lab.containers()
+        time.sleep(0.2)
 
 
 def test_an_update_whose_wf_was_killed_is_undone(lab: Lab) -> None:

@@ -217,11 +217,6 @@ class Services:
         with reporting(f"{path} cannot be written into container {container[:12]}"):
             self._client.put_archive(container, str(place.parent), packed.getvalue())
 
-    def signal(self, container: str, name: str) -> None:
-        """Send a signal to its first process."""
-        with reporting(f"container {container[:12]} cannot be sent {name}"):
-            self._client.kill(container, name)
-
     def processes(self, container: str) -> list[int]:
         """The numbers of its processes, as this machine counts them."""
         with reporting(f"the processes of container {container[:12]} cannot be listed"):

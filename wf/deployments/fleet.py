@@ -236,7 +236,7 @@ class Fleet:
     def _reload(self, found: Seen, config: bytes) -> None:
         before = set(self._services.processes(found.id))
         self._services.put(found.id, proxy.CONFIG_PATH, config)
-        self._services.signal(found.id, proxy.RELOAD)
+        self._services.ask(found.id, proxy.RELOAD)
         deadline = time.monotonic() + _RELOAD_SECONDS
         while not set(self._services.processes(found.id)) - before:
             if time.monotonic() > deadline:

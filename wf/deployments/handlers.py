@@ -58,7 +58,7 @@ def _put(deployments: Deployments, name: str, given: Mapping[str, Any], by: str)
         else:
             done = deployments.create(name, spec, by=by, why=why)
     except DeploymentFailed as failed:
-        return error_response(409, " ".join(filter(None, [str(failed), failed.hint])))
+        return error_response(409, "\n".join(filter(None, [str(failed), failed.hint])))
     return json_response(done.to_json())
 
 

@@ -16,7 +16,9 @@ KEEP_ALIVE = 4
 LONGEST_REQUEST = 300
 """Seconds that a replica may take to answer."""
 DRAIN = LONGEST_REQUEST + KEEP_ALIVE
-RELOAD = "USR2"
+RELOAD = ("bash", "-c", "kill -USR2 1")
+"""The command for that, to be run in the proxy's container: what the engine itself sends a signal to, it takes to be
+stopped on purpose, and never starts again."""
 
 _STATISTICS_PORT = 9999
 STATISTICS = ("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT}; echo show stat >&3; cat <&3")

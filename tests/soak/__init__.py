@@ -1,0 +1,1 @@
+"""Load on a deployment while everything happens to it."""
