@@ -1,6 +1,5 @@
 """Harmless departures from the format that real files contain: accepted, put right, and told as warnings."""
 
-import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,12 +12,18 @@ _FILTERS: Final = ("only", "include", "ignore")
 
 def tolerate(document: Document) -> tuple[Any, list[Problem]]:
     """The document's data with its oddities put right, and a warning for each."""
-    data = copy.deepcopy(document.data)
+    data = _copy(document.data)
     if not isinstance(data, dict):
         return data, []
     mender = _Mender(document)
     mender.mend(data)
     return data, mender.warnings
+
+
+def _copy(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _copy(value) for key, value in data.items()}
+    return [_copy(value) for value in data] if isinstance(data, list) else data
 
 
 class _Mender:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from wf import __version__
+from wf.bulk import in_bulk
 from wf.plan import HostProgram, Plan
 from wf.plan_text import decode, encode
 from wf.project import STORE
@@ -32,7 +33,10 @@ def recall(path: Path, root: Path, settings: Mapping[str, str]) -> Plan | None:
     try:
         head, _, text = place.read_text(encoding="utf-8").partition("\n")
         seen = json.loads(head)
-        return decode(text) if seen == _seen(path, root, seen["modules"]) else None
+        if seen != _seen(path, root, seen["modules"]):
+            return None
+        with in_bulk():
+            return decode(text)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -43,7 +47,8 @@ def remember(plan: Plan, root: Path, settings: Mapping[str, str]) -> None:
         return
     if b"context.event" in plan.workflow.read_bytes():
         return
-    text = encode(plan)
+    with in_bulk():
+        text = encode(plan)
     if text is None:
         return
     place = _place(plan.workflow, root, settings)

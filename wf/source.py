@@ -28,9 +28,9 @@ class Document:
 
     path: Path
     data: Any
-    _values: dict[Loc, Span] = field(repr=False)
-    _keys: dict[Loc, Span] = field(repr=False)
-    _texts: dict[Loc, str] = field(repr=False)
+    _lines: Sequence[str] = field(repr=False)
+    _values: Mapping[Loc, yaml.Node] = field(repr=False)
+    _keys: Mapping[Loc, yaml.Node] = field(repr=False)
     _copies: Mapping[Loc, Loc] = field(default_factory=dict, repr=False)
 
     def with_copies(self, copies: Mapping[Loc, Loc]) -> "Document":
@@ -39,17 +39,17 @@ class Document:
 
     def span(self, loc: Sequence[str | int]) -> Span:
         """Where the value at `loc` stands; for one that is not there, where the nearest node around it stands."""
-        known = self._nearest(loc)
-        return self._values[known]
+        return _span(self._values[self._nearest(loc)], self.path, self._lines)
 
     def key_span(self, loc: Sequence[str | int]) -> Span:
         """Where the key of `loc` stands, or what `span` says when it has none."""
         known = self._nearest(loc)
-        return self._keys.get(known, self._values[known])
+        return _span(self._keys.get(known, self._values[known]), self.path, self._lines)
 
     def text(self, loc: Sequence[str | int]) -> str | None:
         """The scalar at `loc` as it is written, or nothing if there is no scalar."""
-        return self._texts.get(self._original(loc))
+        node = self._values.get(self._original(loc))
+        return node.value if isinstance(node, yaml.ScalarNode) else None
 
     def _original(self, loc: Sequence[str | int]) -> Loc:
         head, rest = tuple(loc[:2]), tuple(loc[2:])
@@ -100,14 +100,16 @@ def parse(text: str, path: Path) -> Document:
         code = error.character if isinstance(error.character, int) else ord(error.character)
         problem = Problem(f"the character U+{code:04X} is not allowed here", span)
         raise InvalidWorkflow([problem]) from None
-    builder = _Builder(path, text.splitlines())
+    lines = text.splitlines()
+    builder = _Builder(path, lines)
     if root is None:
         raise InvalidWorkflow([Problem(f"`{path}` is empty", Span(path, 1, 1))])
-    builder.refuse_bomb(root)
+    if "*" in text:  # nothing can repeat itself without an alias
+        builder.refuse_bomb(root)
     data = builder.build(root, ())
     if builder.problems:
         raise InvalidWorkflow(builder.problems)
-    return Document(path, data, builder.values, builder.keys, builder.texts)
+    return Document(path, data, lines, builder.values, builder.keys)
 
 
 def scalar(text: str) -> object:
@@ -145,9 +147,8 @@ class _Builder:
         self.path = path
         self.lines = lines
         self.problems: list[Problem] = []
-        self.values: dict[Loc, Span] = {}
-        self.keys: dict[Loc, Span] = {}
-        self.texts: dict[Loc, str] = {}
+        self.values: dict[Loc, yaml.Node] = {}
+        self.keys: dict[Loc, yaml.Node] = {}
         self._open: set[int] = set()
         self._nodes = 0
 
@@ -163,17 +164,16 @@ class _Builder:
         raise InvalidWorkflow([Problem("this grows without bounds or is nested too deeply", self._span(first))])
 
     def build(self, node: yaml.Node, loc: Loc) -> Any:
-        self.values[loc] = self._span(node)
+        self.values[loc] = node
         self._nodes += 1
         if self._nodes > MAX_NODES or len(loc) > MAX_DEPTH or id(node) in self._open:
             reason = "refers to itself" if id(node) in self._open else "grows without bounds or is nested too deeply"
-            raise InvalidWorkflow([Problem(f"this {reason}", self.values[loc])])
+            raise InvalidWorkflow([Problem(f"this {reason}", self._span(node))])
         if isinstance(node, yaml.ScalarNode):
             self._check_characters(node)
-            self.texts[loc] = node.value
             return self._scalar(node)
         if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self.values[loc]))
+            self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self._span(node)))
         self._open.add(id(node))
         data = self._mapping(node, loc) if isinstance(node, yaml.MappingNode) else self._list(node, loc)
         self._open.discard(id(node))
@@ -197,12 +197,12 @@ class _Builder:
                 continue
             place = (*loc, key)
             if key in data:
-                first = self.keys[place].line
+                first = self._span(self.keys[place]).line
                 self.problems.append(
                     Problem(f"key `{key}` is given twice", self._span(key_node), f"first given on line {first}")
                 )
                 continue
-            self.keys[place] = self._span(key_node)
+            self.keys[place] = key_node
             data[key] = self.build(value_node, place)
         return {**merged, **data}
 
@@ -233,6 +233,8 @@ class _Builder:
 
     def _check_characters(self, node: yaml.ScalarNode) -> None:
         """No file, variable or program takes a zero byte, and half a character is no text."""
+        if node.value.isascii() and "\0" not in node.value:
+            return
         if found := re.search(r"[\0\ud800-\udfff]", node.value):
             message = f"the character U+{ord(found[0]):04X} is not allowed in text"
             self.problems.append(Problem(message, self._span(node)))
@@ -247,10 +249,14 @@ class _Builder:
             return None
 
     def _span(self, node: yaml.Node) -> Span:
-        start, end = node.start_mark, node.end_mark
-        line = self.lines[start.line] if start.line < len(self.lines) else ""
-        last = end.column if end.line == start.line else len(line)
-        return Span(self.path, start.line + 1, start.column + 1, max(1, last - start.column))
+        return _span(node, self.path, self.lines)
+
+
+def _span(node: yaml.Node, path: Path, lines: Sequence[str]) -> Span:
+    start, end = node.start_mark, node.end_mark
+    line = lines[start.line] if start.line < len(lines) else ""
+    last = end.column if end.line == start.line else len(line)
+    return Span(path, start.line + 1, start.column + 1, max(1, last - start.column))
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from wf.actions import find_action
 from wf.actions.base import Complain, Process
 from wf.actions.create_model import check_model_ports
+from wf.bulk import in_bulk
 from wf.compile.conditions import ConditionCompiler
 from wf.compile.notes import Notes, did_you_mean
 from wf.compile.parameters import ParameterCompiler
@@ -24,6 +25,7 @@ from wf.source import load
 from wf.spec import Job, Reading, read_workflow
 
 
+@in_bulk()
 def compile_file(
     path: Path, root: Path, settings: Mapping[str, str] | None = None, *, to_run: bool = True
 ) -> tuple[Plan, list[Problem]]:
