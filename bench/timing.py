@@ -1,0 +1,70 @@
+"""Times of commands, taken in rounds, so that what the machine does meanwhile meets all of them alike."""
+
+import os
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""What users have: without this variable, so that modules are compiled once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to do the work of a group."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
+    before: Callable[[], None] = lambda: None
+    """What makes each round like the first one; it is not timed."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What was measured of a contender."""
+
+    name: str
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+    """Of its own processes; an engine's are not among them."""
+    failure: str = ""
+    peak: int = 0
+    """Bytes of memory of the biggest process of this group of commands so far."""
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.walls)
+
+
+def compare(contenders: Sequence[Contender], rounds: int) -> list[Result]:
+    """Time each contender once in each round; one that fails takes part no more."""
+    results = [Result(each.name) for each in contenders]
+    for _ in range(rounds):
+        for contender, result in zip(contenders, results, strict=True):
+            if not result.failure:
+                _time(contender, result)
+    return results
+
+
+def _time(contender: Contender, result: Result) -> None:
+    contender.before()
+    environ = {**ENVIRONMENT, **contender.environ}
+    usage, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        contender.command, cwd=contender.folder, env=environ, capture_output=True, text=True, check=False
+    )
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        result.failure = (done.stderr or done.stdout).strip().splitlines()[-1:][0] if done.stderr or done.stdout else ""
+        result.failure = result.failure or f"exited with {done.returncode}"
+        return
+    result.walls.append(wall)
+    result.cpus.append(after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime)
+    result.peak = after.ru_maxrss << 10

@@ -1,0 +1,52 @@
+"""The benchmark's own arithmetic and files; what it measures is for a quiet machine."""
+
+import sys
+from pathlib import Path
+
+from bench.peers import PEERS
+from bench.projects import make_project
+from bench.runner import table
+from bench.timing import Contender, Result, compare
+from wf.compile import compile_file
+
+
+def test_a_table_compares_with_its_first_row() -> None:
+    """Least, median, CPU time, and the median's ratio to the floor; a failure is told in its row."""
+    floor = Result("loop", walls=[2.0, 1.0, 4.0], cpus=[0.1, 0.2, 0.3])
+    slow = Result("peer", walls=[3.0], cpus=[1.0])
+    broken = Result("other", failure="no such program")
+    assert table("jobs", [floor, slow, broken]) == [
+        "| jobs | loop | 1.00 | 2.00 | 0.10 | 1.00 |",
+        "| jobs | peer | 3.00 | 3.00 | 1.00 | 1.50 |",
+        "| jobs | other | failed: no such program | | | |",
+    ]
+
+
+def test_contenders_take_turns(tmp_path: Path) -> None:
+    """Each runs once in each round, and one that fails takes part no more."""
+    write = "open('turns', 'a').write({!r})"
+    contenders = [
+        Contender("a", [sys.executable, "-c", write.format("a")], tmp_path),
+        Contender("b", [sys.executable, "-c", f"{write.format('b')}; raise SystemExit('broken')"], tmp_path),
+    ]
+    results = compare(contenders, 3)
+    assert (tmp_path / "turns").read_text() == "abaa"
+    assert [len(result.walls) for result in results] == [3, 0]
+    assert results[1].failure == "broken"
+
+
+def test_the_workflows_are_valid(tmp_path: Path) -> None:
+    """What is measured compiles without a warning."""
+    make_project(tmp_path, "image")
+    for name in ("docker-chain", "docker-flat", "docker-one", "process-chain", "process-flat"):
+        plan, warnings = compile_file(tmp_path / f"{name}.yaml", tmp_path)
+        assert (len(plan.tasks), warnings) == (1 if name == "docker-one" else 20, [])
+
+
+def test_peers_get_their_files(tmp_path: Path) -> None:
+    """Each writes something for both shapes."""
+    for name, peer in PEERS.items():
+        (tmp_path / name).mkdir()
+        peer.write(tmp_path / name, "chain", "image")
+        peer.write(tmp_path / name, "flat", "image")
+        assert any((tmp_path / name).iterdir())
