@@ -79,3 +79,12 @@ def test_a_claim_that_is_held_is_not_forgotten(layout: Layout) -> None:
     Claims(layout).forget([1])
 
     assert Claims(layout).take("key") == Taken(Holder(1, "a"))
+
+
+def test_a_claim_that_names_nobody_is_cleared_away(layout: Layout) -> None:
+    """Such as one that went while it was looked at, and was made again by that."""
+    (layout.claims / "key").touch()
+
+    assert not Claims(layout).held_runs()
+
+    assert list(layout.claims.iterdir()) == []

@@ -290,7 +290,12 @@ class Worker:
     def _execute(self, launch: Launch, log: LogWriter) -> Exit:
         if self._claim is not None and self._claim.left_by is not None:
             self._claim.name(Holder(launch.run, launch.task.id))
-        return self._follow(self._shared.backend.start(launch), time.monotonic(), log)
+        try:
+            handle = self._shared.backend.start(launch)
+        except BaseException:
+            self.left_traces = True  # an engine that is gone cannot take back what it had begun with
+            raise
+        return self._follow(handle, time.monotonic(), log)
 
     def _follow(self, handle: Handle, started: float, log: LogWriter) -> Exit:
         backend = self._shared.backend

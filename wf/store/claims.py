@@ -87,10 +87,12 @@ class Claims:
         found = set()
         for path in self._layout.claims.iterdir():
             claim = self.take(path.name)
-            if isinstance(claim, Claim):
+            if isinstance(claim, Taken):
+                found |= {claim.holder.run} if claim.holder else set()
+            elif claim.left_by is None:
+                claim.give_back()  # it had just gone, and was made again by being asked for
+            else:
                 claim.let_go()
-            elif claim.holder is not None:
-                found.add(claim.holder.run)
         return frozenset(found)
 
     def forget(self, runs: Collection[int]) -> None:
