@@ -67,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--enable_model_warmup", type=_truth, nargs="?", const=True, default=True, help="with assets.extra")
     add("--engine", choices=ENGINES, default="auto", help="what computes answers")
     add("--monitoring_config_file", type=Path, help="whether and where metrics are")
-    add("--rest_api_timeout_in_ms", type=int, default=30_000, help="for a request to arrive")
+    add("--rest_api_timeout_in_ms", type=int, default=30_000, help="for headers, and for a body, to arrive")
     add("--max_body_bytes", type=int, default=64 * 2**20, help="of a REST request")
     add("--grpc_max_message_bytes", type=int, default=64 * 2**20, help="of a gRPC request")
     add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")

@@ -26,6 +26,7 @@ from serving.models.loader import Loader
 from serving.models.manager import Manager
 from serving.prediction_log import PredictionLog
 from serving.rest.app import RestApp, RestLimits
+from serving.rest.connection import limited
 from serving.rpc.model import ModelService
 from serving.rpc.prediction import PredictionService
 
@@ -144,7 +145,7 @@ def _rest_server(settings: Settings, app: RestApp) -> uvicorn.Server:
         host=settings.host,
         port=settings.rest_port,
         loop="none",
-        http="httptools",
+        http=limited(settings.timeout_seconds),
         ws="none",
         lifespan="off",
         interface="asgi3",

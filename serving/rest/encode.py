@@ -56,11 +56,11 @@ def _nested(array: Array, convert: Any) -> Any:
 
 
 def _dump(document: dict[str, Any], outputs: Tensors) -> bytes:
-    floats = (array for array in outputs.values() if array.dtype.kind == "f")
-    if all(np.isfinite(array).all() for array in floats):
-        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     # orjson writes null for NaN and infinities; Python's writer knows TensorFlow Serving's tokens.
-    return json.dumps(document, default=_short).encode()
+    if b"null" in text and not all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f"):
+        return json.dumps(document, default=_short).encode()
+    return text
 
 
 def _short(value: Any) -> Any:

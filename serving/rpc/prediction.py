@@ -1,8 +1,7 @@
 """PredictionService."""
 
-from typing import Any, Final, NoReturn
+from typing import Any
 
-import grpc
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -16,16 +15,9 @@ from tensorflow_serving.apis import (
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.inference import Call, Inference
 from serving.models.servable import Servable
+from serving.rpc.answering import answering
 from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS
 from serving.tensor_protos import fill, to_array
-
-STATUS: Final = {code.value[0]: code for code in grpc.StatusCode}
-
-
-async def abort(context: Any, error: ServingError) -> NoReturn:
-    """End the call with an error."""
-    await context.abort(STATUS[error.code.value], error.message)
-    raise AssertionError
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
@@ -34,57 +26,52 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
 
+    @answering
     async def Predict(self, request: predict_pb2.PredictRequest, context: Any) -> predict_pb2.PredictResponse:
         """See predict.proto."""
         spec = request.model_spec
         call = Call("Predict", "GRPC", spec.name)
-        try:
-            with self._inference.counted(call), self._find(spec) as servable:
-                name = spec.signature_name or DEFAULT_SIGNATURE
-                signature = servable.signature(name)
-                if signature is None:
-                    raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-                _check_filter(request.output_filter, signature.outputs)
-                inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
-                outputs = await self._inference.predict(servable, signature, inputs, call)
-                response = predict_pb2.PredictResponse()
-                _describe(response.model_spec, servable, name)
-                for key in request.output_filter or outputs:
-                    fill(response.outputs[key], outputs[key])
-                return response
-        except ServingError as error:
-            await abort(context, error)
+        with self._inference.counted(call), self._find(spec) as servable:
+            name = spec.signature_name or DEFAULT_SIGNATURE
+            signature = servable.signature(name)
+            if signature is None:
+                raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+            _check_filter(request.output_filter, signature.outputs)
+            inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
+            outputs = await self._inference.predict(servable, signature, inputs, call)
+            response = predict_pb2.PredictResponse()
+            _describe(response.model_spec, servable, name)
+            for key in request.output_filter or outputs:
+                fill(response.outputs[key], outputs[key])
+            return response
 
+    @answering
     async def Classify(
         self, request: classification_pb2.ClassificationRequest, context: Any
     ) -> classification_pb2.ClassificationResponse:
         """See classification.proto."""
         spec = request.model_spec
         call = Call("Classify", "GRPC", spec.name)
-        try:
-            with self._inference.counted(call), self._find(spec) as servable:
-                result = await self._inference.classify(servable, spec.signature_name, request.input, call)
-                response = classification_pb2.ClassificationResponse(result=result)
-                _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
-                return response
-        except ServingError as error:
-            await abort(context, error)
+        with self._inference.counted(call), self._find(spec) as servable:
+            result = await self._inference.classify(servable, spec.signature_name, request.input, call)
+            response = classification_pb2.ClassificationResponse(result=result)
+            _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
+            return response
 
+    @answering
     async def Regress(
         self, request: regression_pb2.RegressionRequest, context: Any
     ) -> regression_pb2.RegressionResponse:
         """See regression.proto."""
         spec = request.model_spec
         call = Call("Regress", "GRPC", spec.name)
-        try:
-            with self._inference.counted(call), self._find(spec) as servable:
-                result = await self._inference.regress(servable, spec.signature_name, request.input, call)
-                response = regression_pb2.RegressionResponse(result=result)
-                _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
-                return response
-        except ServingError as error:
-            await abort(context, error)
+        with self._inference.counted(call), self._find(spec) as servable:
+            result = await self._inference.regress(servable, spec.signature_name, request.input, call)
+            response = regression_pb2.RegressionResponse(result=result)
+            _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
+            return response
 
+    @answering
     async def MultiInference(
         self, request: inference_pb2.MultiInferenceRequest, context: Any
     ) -> inference_pb2.MultiInferenceResponse:
@@ -92,15 +79,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         names = {task.model_spec.name for task in request.tasks}
         call = Call("MultiInference", "GRPC", min(names, default=""))
         response = inference_pb2.MultiInferenceResponse()
-        try:
-            with self._inference.counted(call):
-                if len(names) != 1:
-                    raise InvalidArgument("Inference request must have tasks, all of one model")
-                for task in request.tasks:
-                    await self._task(task, request.input, response.results.add(), call)
-                return response
-        except ServingError as error:
-            await abort(context, error)
+        with self._inference.counted(call):
+            if len(names) != 1:
+                raise InvalidArgument("Inference request must have tasks, all of one model")
+            for task in request.tasks:
+                await self._task(task, request.input, response.results.add(), call)
+            return response
 
     async def _task(
         self, task: inference_pb2.InferenceTask, examples: Any, result: inference_pb2.InferenceResult, call: Call
@@ -116,22 +100,20 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
                 raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
             _describe(result.model_spec, servable, name or DEFAULT_SIGNATURE)
 
+    @answering
     async def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: Any
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """See get_model_metadata.proto."""
-        try:
-            if not request.HasField("model_spec"):
-                raise InvalidArgument("Missing ModelSpec")
-            if not request.metadata_field:
-                raise InvalidArgument("GetModelMetadataRequest must specify at least one metadata_field")
-            for field in request.metadata_field:
-                if field != "signature_def":
-                    raise InvalidArgument(f"Metadata field {field} is not supported")
-            with self._find(request.model_spec) as servable:
-                return metadata(servable)
-        except ServingError as error:
-            await abort(context, error)
+        if not request.HasField("model_spec"):
+            raise InvalidArgument("Missing ModelSpec")
+        if not request.metadata_field:
+            raise InvalidArgument("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise InvalidArgument(f"Metadata field {field} is not supported")
+        with self._find(request.model_spec) as servable:
+            return metadata(servable)
 
     def _find(self, spec: Any) -> Servable:
         version = spec.version.value if spec.HasField("version") else None

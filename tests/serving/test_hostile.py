@@ -30,7 +30,7 @@ BODIES = st.binary(max_size=60) | st.fixed_dictionaries(
 ).map(lambda document: json.dumps(document).encode())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(BODIES, st.sampled_from(["predict", "classify", "regress"]))
 def test_any_body_gets_a_documented_answer(echoing: Client, body: bytes, verb: str) -> None:
     """No crash, no status 500; errors are JSON."""
@@ -40,7 +40,7 @@ def test_any_body_gets_a_documented_answer(echoing: Client, body: bytes, verb: s
     assert isinstance(json.loads(answer), dict)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30), st.sampled_from(["GET", "POST"]))
 def test_any_path_gets_a_documented_answer(echoing: Client, path: str, method: str) -> None:
     """Malformed requests have status 400, what lies outside /v1/ has none to handle it."""
@@ -51,7 +51,7 @@ def test_any_path_gets_a_documented_answer(echoing: Client, path: str, method: s
     connection.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def strict(models: Any) -> Any:
     """Takes no more than a thousand bytes, within half a second."""
     flags = ["--model_name=half", f"--model_base_path={models / 'half'}"]
@@ -76,6 +76,20 @@ def test_large_and_slow_bodies_are_refused(strict: Client) -> None:
     assert b"did not arrive within 0.5 s" in answer
     assert time.monotonic() - started < 10
     assert strict.post("/v1/models/half:predict", {"instances": [2]})[0] == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/models/half:predict HTTP/1.1\r\nHost"])
+def test_slow_headers_end_the_connection(strict: Client, sent: bytes) -> None:
+    """Whether none came or some; later requests on a connection have the same time."""
+    host, port = strict.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        slow.sendall(sent)
+        assert slow.makefile("rb").readline() == b"HTTP/1.1 408 Request Timeout\r\n"
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert slow.recv(10_000).startswith(b"HTTP/1.1 200 ")
+        slow.sendall(sent or b"G")
+        assert b"HTTP/1.1 408 " in slow.makefile("rb").read()
 
 
 def test_metrics_have_tensorflow_servings_names(half: Client) -> None:

@@ -8,7 +8,9 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework import types_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -21,6 +23,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from serving.models.manager import Manager
 from serving.signatures import CLASSIFY, REGRESS
 from tests.serving.running import Client, running
 from tests.serving.saved_models import examples_model, half_plus
@@ -153,6 +156,58 @@ def test_wrong_requests_are_refused_like_tensorflow_serving_does(prediction: Any
         "INVALID_ARGUMENT",
         "Tensor proto parsing error: `x` has 1 values for [1099511627776]",
     )
+
+
+NAMES = st.sampled_from(["echo", "text", "flag", "single", "long_table", "pair", "scalar", "a", "b", ""])
+TENSORS = st.builds(
+    tensor_pb2.TensorProto,
+    dtype=st.integers(0, 130),
+    tensor_shape=st.builds(
+        tensor_shape_pb2.TensorShapeProto,
+        dim=st.lists(
+            st.builds(tensor_shape_pb2.TensorShapeProto.Dim, size=st.integers(-1, 4) | st.just(2**62)), max_size=3
+        ),
+        unknown_rank=st.booleans(),
+    ),
+    tensor_content=st.binary(max_size=16),
+    float_val=st.lists(st.floats(width=32), max_size=4),
+    int_val=st.lists(st.integers(-(2**31), 2**31 - 1), max_size=4),
+    int64_val=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4),
+    uint64_val=st.lists(st.integers(0, 2**64 - 1), max_size=4),
+    bool_val=st.lists(st.booleans(), max_size=4),
+    string_val=st.lists(st.binary(max_size=4), max_size=4),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(NAMES, TENSORS, st.dictionaries(NAMES, TENSORS, max_size=1), st.lists(NAMES, max_size=1))
+def test_any_request_gets_a_documented_status(
+    echo_stub: Any, signature: str, tensor: Any, others: dict[str, Any], wanted: list[str]
+) -> None:
+    """No crash, and no mistake of the server. Most signatures of the model have one input, which has their name."""
+    message = predict_pb2.PredictRequest(inputs={signature: tensor, **others}, output_filter=wanted)
+    message.model_spec.name, message.model_spec.signature_name = "echo", signature
+    try:
+        echo_stub.Predict(message, timeout=30)
+    except grpc.RpcError as error:
+        status = error.code().name
+    else:
+        status = "OK"
+    assert status in ("OK", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNIMPLEMENTED")
+
+
+def test_a_mistake_of_the_server_tells_nothing_of_it(
+    half: Client, prediction: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The status is INTERNAL; what happened is in the log."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(Manager, "find", broken)
+
+    assert refusal(prediction.Predict, request("half")) == ("INTERNAL", "internal error; the server's log says more")
+    assert "a secret" in caplog.text
 
 
 def test_the_metadata_has_the_signatures(prediction: Any) -> None:
