@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wf.backends.services import Seen
+from wf.backends.service import Seen
 from wf.deployments.fleet import revision_of
 from wf.deployments.proxy import Counts
 from wf.deployments.spec import Change, Deployment, DeploymentSpec, DeploymentState, Replica, Revision

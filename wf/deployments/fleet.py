@@ -8,7 +8,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from wf.backends.services import HealthCommand, Seen, Service, Services
+from wf.backends.service import HealthCommand, Seen, Service
+from wf.backends.services import Services
 from wf.deployments import proxy
 from wf.deployments.mounts import mount, serving_folder
 from wf.deployments.proxy import Counts, Target
