@@ -96,7 +96,7 @@ def test_an_image_is_built_once_and_again_when_its_folder_changes(workshop: Work
     """
     image = workshop.write("wf-test-a", dockerfile, data="one")
     first = workshop.ensure(image)
-    assert "Step 3/3 : COPY data /data" in workshop.lines()
+    assert "Step 3/4 : COPY data /data" in workshop.lines()
     assert workshop.ensure(image) == first
     assert workshop.lines() == []
     assert workshop.run(first, "cat", "/data") == "one"
@@ -203,7 +203,7 @@ def test_two_builders_of_one_image_build_it_once(workshop: Workshop) -> None:
         thread.join()
     lines = workshop.lines()
     assert found[0] == found[1]
-    assert lines.count("Step 3/3 : RUN sleep 1") == 1
+    assert lines.count("Step 3/4 : RUN sleep 1") == 1
     assert "another wf is building it: waiting" in lines
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wf.cache import CacheKey
-from wf.errors import EnvironmentProblem
 from wf.store.artifacts import Artifacts
 from wf.store.claims import Claims
 from wf.store.database import Connection, connect
@@ -40,13 +39,7 @@ class Store:
     def open(cls, root: Path) -> "Store":
         """The store of the project in `root`, made if there is none."""
         layout = Layout(root.resolve())
-        try:
-            layout.create()
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"{layout.folder} cannot be written: {error.strerror}",
-                hint="wf keeps its history and artifacts there: give it a folder that you may write to.",
-            ) from error
+        layout.create()
         return cls(layout, connect(layout.database))
 
     def lineage(self, digest: str) -> Lineage:

@@ -113,12 +113,18 @@ class Layout:
     def create(self) -> None:
         """Make what is not there, or no longer: all of it may be deleted by hand."""
         kept = self.artifacts, self.runs, self.code, self.state, self.cache, self.storage
-        for folder in (*kept, self.temporary, self.claims):
-            folder.mkdir(parents=True, exist_ok=True)
         ignore = self.folder / ".gitignore"
-        if not ignore.exists():
-            (self.folder / "README.txt").write_text(_README, encoding="utf-8")
-            ignore.write_text("*\n", encoding="utf-8")
+        try:
+            for folder in (*kept, self.temporary, self.claims):
+                folder.mkdir(parents=True, exist_ok=True)
+            if not ignore.exists():
+                (self.folder / "README.txt").write_text(_README, encoding="utf-8")
+                ignore.write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{self.folder} cannot be written: {error.strerror}",
+                hint="wf keeps its history and artifacts there: give it a folder that you may write to.",
+            ) from error
 
     def predictions(self, deployment: str) -> Path:
         """Where a deployment's replicas log what they are asked and answer."""
