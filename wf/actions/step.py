@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -102,7 +103,9 @@ def _step_modules(root: Path) -> dict[str, str]:
         # Another project's steps, loaded earlier by this process: this project's have the same names.
         for name in [name for name in sys.modules if name.split(".")[0] == "steps"]:
             del sys.modules[name]
-    if str(root) not in sys.path:
+    if sys.path[0] != str(root):
+        with suppress(ValueError):
+            sys.path.remove(str(root))
         sys.path.insert(0, str(root))
     modules: dict[str, str] = importlib.import_module("steps").STEPS
     return modules
