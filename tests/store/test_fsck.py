@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import Project, job
 from wf.store.fsck import Finding
-from wf.store.layout import remove_tree
+from wf.store.layout import in_use, remove_tree
 
 MAKE = job(outputs={"x": "numbers"}, leaves={"x": "one"}, reuse=True)
 
@@ -187,3 +187,16 @@ def test_links_of_a_job_that_was_killed_before_it_was_recorded_go(project: Proje
     history.mark_swept([1])
 
     assert not link.is_symlink()
+
+
+def test_what_a_killed_run_had_begun_to_make_goes_with_it(project: Project) -> None:
+    """Such as a copy of the steps; but not while somebody makes something."""
+    temporary = project.store.layout.temporary
+    (temporary / "code-0123-1").mkdir()
+
+    with in_use(temporary):
+        project.store.history.mark_swept([1])
+        assert (temporary / "code-0123-1").exists()
+    project.store.history.mark_swept([1])
+
+    assert list(temporary.iterdir()) == []

@@ -15,7 +15,7 @@ from wf.store.artifacts import Artifact, Artifacts
 from wf.store.claims import Claims
 from wf.store.database import Connection, Row, transaction
 from wf.store.datasets import add_version, is_latest
-from wf.store.layout import Layout, below, link, remove_tree
+from wf.store.layout import Layout, below, link, remove_tree, unused
 from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.plans import as_json
@@ -238,6 +238,9 @@ class History:
                     remove_tree(self._layout.outputs(run, job["name"]))
             self._connection.execute("UPDATE runs SET swept = 1 WHERE id = ?", (run,))
         Claims(self._layout).forget(frozenset(runs))
+        with unused(self._layout.temporary) as free:
+            for path in self._layout.temporary.iterdir() if free else ():
+                remove_tree(path)
 
     # Resuming
 

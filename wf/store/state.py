@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from wf.store.layout import Layout, remove_tree
+from wf.store.layout import Layout, in_use, remove_tree
 
 
 class StateFolder:
@@ -34,8 +34,10 @@ class StateFolder:
     def release(self, *, keep: bool) -> None:
         """Let others have the folder, or remove it."""
         if not keep:
-            away = self._layout.temporary / f"state-{self.path.name}"  # a half of it must not be taken for checkpoints
-            remove_tree(away)
-            self.path.rename(away)
-            remove_tree(away)
+            with in_use(self._layout.temporary):
+                # A half of it must not be taken for checkpoints.
+                away = self._layout.temporary / f"state-{self.path.name}"
+                remove_tree(away)
+                self.path.rename(away)
+                remove_tree(away)
         os.close(self._descriptor)
