@@ -1,5 +1,7 @@
 """An engine of our own, which may be killed: with its own data, socket and network."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -72,4 +74,9 @@ class PrivateEngine:
         self._process.wait(60)
         self._containers.terminate()
         self._containers.wait(60)
+        for folder in Path("/proc").glob("[0-9]*"):  # what is between containerd and a container may outlive both
+            with contextlib.suppress(OSError):
+                if os.fsencode(f"{self._folder}/containerd.sock") in (folder / "cmdline").read_bytes():
+                    os.kill(int(folder.name), signal.SIGKILL)
+        subprocess.run(["umount", str(self._folder / "data")], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", self.BRIDGE], check=False, capture_output=True)

@@ -28,9 +28,9 @@ def test_something_is_killed_while_containers_run(kind: str, kill: Kill, tmp_pat
     """The same with containers, which outlive their `wf`, and with `wf` outliving them."""
     expected = Expected.of(tmp_path / "reference", kind, base_image)
 
-    played = [play(number, kind, SEED, tmp_path, base_image, expected, kill) for number in range(2)]
+    played = play(0, kind, SEED, tmp_path, base_image, expected, kill)
 
-    assert [str(each) for each in played if each.wrong] == []
+    assert not played.wrong, str(played)
 
 
 @pytest.mark.docker
