@@ -534,9 +534,12 @@ def test_failing_teardown_is_a_warning(project: Project) -> None:
 # Signals
 
 _CHILD = """
+import signal
 import sys
 from pathlib import Path
 from tests.harness import Project, job
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, wf ignores it as it should
 
 class Loud(list):
     def append(self, event):
