@@ -1,6 +1,7 @@
 """The server of a run: who may ask it, how, and until when."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -95,6 +96,19 @@ def test_a_body_of_unknown_length_is_refused(control: Control) -> None:
     status, message = ask(environment(control)["WF_API"] + "/x", "POST", iter([b"a"]))
 
     assert (status, message) == (413, "wf takes requests of a known length up to 2 GiB")
+
+
+def test_who_is_refused_may_finish_sending(control: Control) -> None:
+    """A connection that is cut while the client still sends takes the answer with it."""
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(20):
+            time.sleep(0.01)
+            yield b"a" * 100_000
+
+    status, _ = ask(environment(control)["WF_API"] + "/x", "POST", slowly())
+
+    assert status == 413
 
 
 def test_nothing_listens_before_a_job_starts_or_after_the_run() -> None:

@@ -3,8 +3,10 @@ that the job was given, or in the header `X-API-Key` or `Authorization: Bearer`:
 the headers where the path says who asks.
 """
 
+import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,8 @@ LONGEST_BODY: Final = 2 << 30
 """Bytes, in memory: clients send bigger files in parts."""
 _SILENCE: Final = 60.0
 """Seconds after which a connection that says nothing is closed."""
+_PATIENCE: Final = 1.0
+"""Seconds for which a client that was refused may go on sending."""
 
 
 class Server(ThreadingHTTPServer):
@@ -76,6 +80,8 @@ class _Exchange(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1  # headers and body in one packet
     server: Server
+    refused = False
+    """Whether the client was answered before all that it sends was read."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("do_"):
@@ -109,13 +115,26 @@ class _Exchange(BaseHTTPRequestHandler):
         known = ((job, token, path) for token, path in ways if (job := self.server.job_of(token)))
         job, token, path = next(known, ("", "", ""))
         if not job:
-            self.close_connection = True  # nothing more is read from a stranger
+            self._refuse()  # nothing more is read from a stranger
             return error_response(401, "this run gave no such key")
         length = self.headers.get("Content-Length", "0")
         if self.headers.get("Transfer-Encoding") or not length.isdecimal() or int(length) > LONGEST_BODY:
-            self.close_connection = True  # what it sends cannot be told from its next request
+            self._refuse()  # what it sends cannot be told from its next request
             return error_response(413, f"wf takes requests of a known length up to {LONGEST_BODY >> 30} GiB")
         body = self.rfile.read(int(length))
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         base = f"{self.server.address}/{token}"
         return self.server.answer(Request(self.command, unquote(path), query, body, job, self.server.run, base))
+
+    def _refuse(self) -> None:
+        self.refused = self.close_connection = True
+
+    def finish(self) -> None:
+        """Close. A client that is still sending would lose its answer if the connection were cut at once."""
+        super().finish()
+        if self.refused:
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_PATIENCE)
+            until = time.monotonic() + _PATIENCE
+            while time.monotonic() < until and self.connection.recv(1 << 16):
+                pass
