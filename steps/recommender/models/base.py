@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,17 @@ class Basis:
         return data.count_rows(self.train)
 
 
+@runtime_checkable
+class TwoTowers(Protocol):
+    """A model that scores a title for a user by the product of two vectors, so that an index can find the best ones."""
+
+    def query(self, asked: Features, history: Features | None = None) -> tf.Tensor:
+        """The vector of who asks, float32 [rows, size]; `asked` and `history` as in `RatingModel.score_titles`."""
+
+    def candidates(self) -> tf.Tensor:
+        """The vectors of all titles, float32 [titles, size]: row 0 is the unknown, the others are the vocabulary's."""
+
+
 class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     """A model that answers ratings. Subclasses say how, in `call`, and what they learn from, in `compute_loss`."""
 
@@ -52,6 +63,7 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     def __init__(self, basis: Basis) -> None:
         super().__init__()
         self.scale = basis.scale
+        self.title_rows = len(basis.vocabulary.titles) + 1
         self._compiled_rate: Callable[[Features], tf.Tensor] | None = None
 
     def rate(self, features: Features) -> tf.Tensor:
@@ -65,6 +77,23 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
         models that remember can answer.
         """
         raise NotImplementedError
+
+    def score_titles(self, asked: Features, history: Features | None = None) -> tf.Tensor:
+        """How much each title suits each user, float32 [rows, titles]: of a row, only the order means something.
+
+        `asked` has `user` and `timestamp`. With `history`, as in `rate_with_history`, a model that remembers knows
+        nothing else of the users; others do not read it. Column 0 is the unknown title, which callers leave out.
+        """
+        if isinstance(self, TwoTowers):
+            return tf.matmul(self.query(asked, history), self.candidates(), transpose_b=True)
+        titles = tf.range(self.title_rows)
+
+        def score(row: Features) -> tf.Tensor:
+            features = {name: tf.fill([self.title_rows], row[name]) for name in ("user", "timestamp")}
+            return self({**features, "title": titles})
+
+        # One user at a time, so that what is computed at once is bounded by the number of titles.
+        return tf.map_fn(score, {name: asked[name] for name in ("user", "timestamp")}, fn_output_signature=tf.float32)
 
     def predict_ratings(self, columns: Columns) -> Answers:
         """`rate` for any number of rows, [rows]."""

@@ -55,9 +55,24 @@ class FactorModel(BiasModel):
         counts = np.bincount(rated[:, 0], minlength=self.users)
         self.share = tf.constant(1 / np.sqrt(np.maximum(counts, 1)), tf.float32)
 
+    def user_vectors(self) -> tf.Tensor:
+        """Each user's vector and what the titles that the user has rated add to it, [users, size]."""
+        sums = tf.math.unsorted_segment_sum(self.rated_factors(self.rated), self.rated_by, self.users)
+        return self.user_factors(tf.range(self.users)) + sums * self.share[:, None]
+
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """The rating of each row, float32 [rows]."""
-        sums = tf.math.unsorted_segment_sum(self.rated_factors(self.rated), self.rated_by, self.users)
-        users = self.user_factors(tf.range(self.users)) + sums * self.share[:, None]
-        product = tf.reduce_sum(tf.gather(users, features["user"]) * self.title_factors(features["title"]), axis=1)
+        users = tf.gather(self.user_vectors(), features["user"])
+        product = tf.reduce_sum(users * self.title_factors(features["title"]), axis=1)
         return super().call(features, training) + product
+
+    def query(self, asked: Features, history: Features | None = None) -> tf.Tensor:
+        """The vector of who asks, [rows, size + 1]: the last number is 1, for the titles' biases."""
+        del history
+        users = tf.gather(self.user_vectors(), asked["user"])
+        return tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
+
+    def candidates(self) -> tf.Tensor:
+        """The vectors of all titles with their biases, [titles, size + 1]."""
+        titles = tf.range(self.titles)
+        return tf.concat([self.title_factors(titles), self.title_bias(titles)], axis=1)

@@ -137,6 +137,26 @@ class HistoryModel(RatingModel):
         expected = self.expect(asked["title"], mean, tf.reduce_sum(history["known"], axis=1))
         return expected + tf.reduce_sum(together * weights * history["known"], axis=1)
 
+    def query(self, asked: Features, history: Features | None = None) -> tf.Tensor:
+        """The vector of who asks, [rows, size + 2]: what the ratings given say, then what their number says.
+
+        That ratings are by one user, and close in time, moves the expected ratings of all titles alike.
+        """
+        if history is None:
+            known, weights = self.recall(asked["user"])
+        else:
+            known, weights = history, self.condition(history).weights
+        vectors, _ = self.describe(known["title"])
+        taste = tf.einsum("rh,rhs->rs", weights * known["known"], vectors)
+        earlier = tf.reduce_sum(known["known"], axis=1, keepdims=True)
+        return tf.concat([taste, tf.ones_like(earlier), 1 / (1 + earlier)], axis=1)
+
+    def candidates(self) -> tf.Tensor:
+        """The vectors of all titles, with their means and first biases, [titles, size + 2]."""
+        titles = tf.range(self.title_rows)
+        vectors, mean = self.describe(titles)
+        return tf.concat([vectors, mean[:, None], self.first_bias(titles)], axis=1)
+
     def rate_with_history(self, asked: Features, history: Features) -> tf.Tensor:
         """The rating that is served for each row, to users who have rated nothing but `history`."""
         rating = self.answer(asked, history, self.condition(history).weights)
@@ -166,19 +186,24 @@ class HistoryModel(RatingModel):
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """The rating of each row, float32 [rows], to users of whom only what is remembered is known."""
         del training
+        history, weights = self.recall(features["user"])
+        return self.answer(features, history, weights)
+
+    def recall(self, user: tf.Tensor) -> tuple[Features, tf.Tensor]:
+        """What is remembered of each user, as a history [rows, ratings], and the ratings' weights."""
         if self.memory is None:
-            history = {name: features[name][:, None] for name in ("title", "timestamp")}
-            nothing = tf.zeros_like(features["title"], tf.float32)[:, None]
-            return self.answer(features, {**history, "known": nothing}, nothing)
-        start = tf.gather(self.memory["start"], features["user"])
-        length = tf.gather(self.memory["start"], features["user"] + 1) - start
+            nothing = tf.zeros_like(user, tf.float32)[:, None]
+            places = tf.zeros_like(user)[:, None]
+            return {"title": places, "timestamp": tf.cast(places, tf.int64), "known": nothing}, nothing
+        start = tf.gather(self.memory["start"], user)
+        length = tf.gather(self.memory["start"], user + 1) - start
         # At least one place, though it be unknown: TensorFlow Lite's sums over none are whatever was there before.
         longest = tf.maximum(tf.reduce_max(length), 1)
         steps = tf.range(longest)[None, :]
         places = tf.where(steps < length[:, None], start[:, None] + steps, 0)
         history = {name: tf.gather(self.memory[name], places) for name in ("title", "timestamp")}
         known = tf.cast(steps < length[:, None], tf.float32)
-        return self.answer(features, {**history, "known": known}, tf.gather(self.memory["weight"], places))
+        return {**history, "known": known}, tf.gather(self.memory["weight"], places)
 
     # Ratings in order of time
 

@@ -11,6 +11,7 @@ from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
 from steps.recommender.features import TitleTable
 from steps.recommender.models import Basis, build_model
+from steps.recommender.models.base import TwoTowers
 from steps.recommender.vocabulary import Vocabulary
 
 SCALE = RatingScale(1.0, 5.0)
@@ -127,3 +128,45 @@ def test_dropout_acts_in_training_only() -> None:
 
     assert (first != model(BATCH, training=True).numpy()).any()
     assert (model.predict_ratings(BATCH) == model.predict_ratings(BATCH)).all()
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_titles_are_scored_in_the_order_of_their_ratings(name: str) -> None:
+    """Scores over the whole vocabulary differ from ratings by a number of the user's only."""
+    model = build(model=name)
+    for _ in range(3):
+        train_step(model)
+    model.remember(BATCH)
+    asked: dict[str, Any] = {"user": np.array([0, 1, 3], np.int32), "timestamp": np.array([95_000] * 3, np.int64)}
+    crossed = {column: np.repeat(values, 3) for column, values in asked.items()}
+
+    scores = model.score_titles(asked).numpy()
+    ratings = model({**crossed, "title": np.tile(np.arange(3, dtype=np.int32), 3)}).numpy().reshape(3, 3)
+
+    assert scores - scores[:, :1] == pytest.approx(ratings - ratings[:, :1], abs=1e-5)
+
+
+def test_titles_are_scored_by_a_history_in_the_request() -> None:
+    """A model that remembers answers for whoever comes with a history; what fills it up does not count."""
+    model = build(model="history")
+    for _ in range(3):
+        train_step(model)
+    history: dict[str, Any] = {
+        "title": np.array([[1, 2, 0]], np.int32),
+        "rating": np.array([[5.0, 1.0, 3.0]], np.float32),
+        "timestamp": np.array([[10, 20, 0]], np.int64),
+        "known": np.array([[1.0, 1.0, 0.0]], np.float32),
+    }
+    asked = {"user": np.zeros(1, np.int32), "timestamp": np.array([50], np.int64)}
+    each = {"title": np.array([1, 2], np.int32), "timestamp": np.array([50, 50], np.int64)}
+    twice = {column: np.repeat(values, 2, axis=0) for column, values in history.items()}
+
+    scores = model.score_titles(asked, history).numpy()[0]
+    ratings = model.rate_with_history(each, twice).numpy()
+
+    assert scores[2] - scores[1] == pytest.approx(ratings[1] - ratings[0], abs=1e-5)
+
+
+def test_models_with_two_towers_say_so() -> None:
+    """Whether titles can be found by an index is asked of the model."""
+    assert {name for name in models.MODELS if isinstance(build(model=name), TwoTowers)} == {"mf", "history"}
