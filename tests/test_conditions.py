@@ -194,7 +194,7 @@ def test_a_second_ctrl_c_ends_clean_up(project: Project) -> None:
 
 def test_clean_up_has_an_end(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a run was stopped it may not go on for ever."""
-    monkeypatch.setattr("wf.runner.scheduler.CLEANUP", 0.3)
+    monkeypatch.setattr("wf.runner.ending.CLEANUP", 0.3)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
 

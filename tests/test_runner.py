@@ -129,7 +129,7 @@ def test_timeout(project: Project) -> None:
 
 def test_timeout_kills_the_stubborn(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that ignores being asked to end is killed after the grace period."""
-    monkeypatch.setattr("wf.runner.scheduler.GRACE", 0.1)
+    monkeypatch.setattr("wf.runner.ending.GRACE", 0.1)
 
     project.run("a", a=job(sleep=30, timeout=0.1, stubborn=True))
 
@@ -139,8 +139,8 @@ def test_timeout_kills_the_stubborn(project: Project, monkeypatch: pytest.Monkey
 
 def test_given_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task whose engine does not answer is given up after a while, the run ends, and the next `wf` sweeps."""
-    monkeypatch.setattr("wf.runner.scheduler.GRACE", 0.05)
-    monkeypatch.setattr("wf.runner.scheduler.PATIENCE", 0.05)
+    monkeypatch.setattr("wf.runner.ending.GRACE", 0.05)
+    monkeypatch.setattr("wf.runner.ending.PATIENCE", 0.05)
     freed = threading.Event()
     backend = ScriptedBackend({"a": lambda _launch: int(freed.wait(20))})
     backend.teardown = lambda: None  # type: ignore[method-assign] # the real one could not clean up either

@@ -18,9 +18,9 @@ from wf.plan import (
     Text,
     UpstreamOutput,
 )
+from wf.runner.code import Code
 from wf.runner.gather import index_text, key_names
 from wf.runner.reuse import Reuse, decide, make_key, why_always
-from wf.runner.worker import Code
 from wf.secrets import Secrets
 from wf.store import Store
 from wf.store.artifacts import text_digest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wf.cache import CacheKey, explain
 from wf.plan import HostProgram, Task
-from wf.runner.worker import Code
+from wf.runner.code import Code
 from wf.store import Store
 from wf.store.reuse import Earlier, LastExecution
 

@@ -16,10 +16,12 @@ from wf.errors import WfError
 from wf.events import Emit, Event, JobState, Preparing, RunFinished, RunStarted, RunState
 from wf.logs import Masker
 from wf.plan import DatasetRef, Plan
+from wf.runner.code import Code
 from wf.runner.interrupts import Interrupts
+from wf.runner.messages import Mailbox
 from wf.runner.reuse import Reuse
 from wf.runner.scheduler import Scheduler
-from wf.runner.worker import Code, Mailbox, Shared
+from wf.runner.worker import Shared
 from wf.secrets import Secrets
 from wf.store import Store
 from wf.store.history import recorded_name

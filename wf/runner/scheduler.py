@@ -6,66 +6,32 @@ A job starts the moment its own needs have ended as it asks; there are no levels
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from queue import Empty
 
-from wf.backends.base import Handle
 from wf.cache import CacheKey
 from wf.errors import TaskFailed
 from wf.events import AttemptFailed, Emit, JobFinished, JobLog, JobNote, JobStarted, JobState, RunState
 from wf.graph import ancestors
-from wf.logs import without_controls
-from wf.plan import (
-    INDEX,
-    Cause,
-    DatasetRef,
-    GatheredOutput,
-    InputSource,
-    JobMetric,
-    Plan,
-    SharedVolume,
-    Task,
-    Text,
-    UpstreamOutput,
-)
+from wf.plan import Cause, Plan, Task
 from wf.runner.conditions import unmet_need, why_not
-from wf.runner.gather import index_text
+from wf.runner.ending import GIVEN_UP, Ending
+from wf.runner.messages import Ended, Lines, Message, Note, Started
 from wf.runner.queue import Queue
-from wf.runner.reuse import Decision, Reuse, decide, make_key
-from wf.runner.worker import (
-    PATIENCE,
-    Ended,
-    GatheredInput,
-    Given,
-    Lines,
-    Message,
-    Note,
-    Shared,
-    Started,
-    StoredInput,
-    Worker,
-)
+from wf.runner.results import Given, Results, input_records
+from wf.runner.reuse import Reuse, decide, make_key
+from wf.runner.running import Running
+from wf.runner.worker import PATIENCE, Shared, Worker
 from wf.store import Store
-from wf.store.artifacts import text_digest
-from wf.store.claims import Claim, Holder, Taken
+from wf.store.claims import Holder, Taken
 from wf.store.history import JobEnd, recorded_name
 from wf.store.layout import in_use
 from wf.store.records import DatasetVersion, InputRecord
 from wf.store.resume import TakenOver
 
-GRACE = 5.0
-"""Seconds between asking a task to end and killing it."""
-
-CLEANUP = 60.0
-"""Seconds that jobs which run whatever happens have after the run was stopped."""
-
 POLL = 0.05
 """Seconds between looking whether the job that this one waits for is done elsewhere."""
-
-STOPPED = "stopped by the user"
-
-_ASKED, _KILLED, _GIVEN_UP = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +42,6 @@ class _Prepared:
     given: Mapping[str, Given]
     inputs: tuple[InputRecord, ...]
     key: CacheKey
-
-
-@dataclass(eq=False)
-class _Running:
-    """A task under way."""
-
-    task: Task
-    worker: Worker
-    key: CacheKey
-    inputs: tuple[InputRecord, ...]
-    decision: Decision
-    claim: Claim | None
-    handle: Handle | None = None
-    """`None` until its process runs."""
-    started: float = 0.0
-    deadline: float = math.inf
-    """When it is pressed harder to end."""
-    pressure: int = 0
-    """How hard it was told to end: 0 for not at all."""
-    ending: tuple[JobState, str] | None = None
-    """How it counts once it has ended, because it was told to."""
-    attempt: int = 1
-    timed_out: bool = False
 
 
 class Scheduler:
@@ -118,11 +61,8 @@ class Scheduler:
     ) -> None:
         self.states: dict[str, JobState] = {task.id: "waiting" for task in plan.tasks}
         self.states |= {job.job: "succeeded" for job in taken_over}
-        self.gave_up = False
-        """Whether a task could not be ended: something of it may be left in the backend."""
         self._plan = plan
         self._workflow = recorded_name(plan)
-        self._datasets = datasets
         self._shared = shared
         self._store = store
         self._emit = emit
@@ -132,25 +72,27 @@ class Scheduler:
         self._queue = Queue(plan)
         self._attempts: dict[str, int] = {}
         """How often jobs were tried in vain."""
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._blocked: dict[str, _Prepared] = {}
         """Those whose job another run, or another job of this one, is carrying out."""
         self._taken_over = taken_over
-        self._digests = {(job.job, name): each.digest for job in taken_over for name, each in job.outputs.items()}
-        self._metrics = {(job.job, name): value for job in taken_over for name, value in job.metrics.items()}
+        self._results = Results(plan, shared.run, store, datasets, taken_over)
         self._cleaning: list[Worker] = []
-        self._signals = 0
-        self._deadline = math.inf
-        """When the run has taken too long."""
-        self._cleanup_deadline = math.inf
-        """When a run that was stopped has taken too long to clean up."""
-        self.error = ""
+        self._left_traces = False
+        self._ending = Ending(plan, shared, emit, self.states, self._running, self._end, self._finish)
+
+    @property
+    def error(self) -> str:
         """What ended the run early, other than the user."""
+        return self._ending.error
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether something of a task may be left in the backend."""
+        return self._ending.gave_up or self._left_traces
 
     def run(self) -> RunState:
         """Run until every job has come to its end."""
-        if self._plan.timeout is not None:
-            self._deadline = time.monotonic() + self._plan.timeout
         for job in self._taken_over:
             self._emit(JobFinished(job=job.job, state="succeeded", seconds=0.0, cached_from=job.origin))
             self._queue.end(self._plan.task(job.job))
@@ -162,10 +104,10 @@ class Scheduler:
                     self._wait()
         finally:
             if self._running:  # only a bug in wf, or a history that cannot be written, leads here
-                self._kill_all()
+                self._ending.kill_all()
         self._await_cleaning()
         ends = set(self.states.values())
-        if self._signals and "cancelled" in ends:
+        if self._ending.signals and "cancelled" in ends:
             return "cancelled"
         return "failed" if "failed" in ends or self.error else "succeeded"
 
@@ -176,10 +118,8 @@ class Scheduler:
     def _has_room(self, task: Task) -> bool:
         if task.member is None or task.member.max_parallel is None:
             return True
-        return len(self._running_members(task.member.job)) < task.member.max_parallel
-
-    def _running_members(self, job: str) -> list[_Running]:
-        return [each for each in self._running.values() if each.task.member and each.task.member.job == job]
+        running = [each for each in self._running.values() if each.is_member_of(task.member.job)]
+        return len(running) < task.member.max_parallel
 
     def _consider(self, task: Task) -> None:
         """Start a job whose needs have all ended, unless its condition says no."""
@@ -188,26 +128,22 @@ class Scheduler:
             return
         try:
             before = ancestors(self._needs, task.id)
-            reason = why_not(task.condition, self.states, before, self._text, self._metric)
+            reason = why_not(task.condition, self.states, before, self._results.text, self._results.metric)
         except TaskFailed as problem:
             self._finish(task, JobEnd("failed", error=str(problem)))
             return
-        missing = [each.name for each in task.inputs if not self._is_there(each.source)]
+        missing = [each.name for each in task.inputs if not self._results.has(each.source)]
         if reason or (missing and task.model):
             self._finish(task, JobEnd("skipped", error=reason or "the model to register was not made"))
             return
         for name in missing:
             self._emit(JobNote(job=task.id, message=f"its input `{name}` is left out: nobody made it"))
-        self._start(task, {each.name: self._input(each.source) for each in task.inputs if each.name not in missing})
-
-    def _text(self, output: UpstreamOutput) -> str:
-        return self._output(output.job, output.output).path.read_text(encoding="utf-8", errors="replace")
-
-    def _metric(self, metric: JobMetric) -> float | None:
-        return self._metrics.get((metric.job, metric.name))
+        self._start(
+            task, {each.name: self._results.input(each.source) for each in task.inputs if each.name not in missing}
+        )
 
     def _start(self, task: Task, inputs: Mapping[str, Given]) -> None:
-        records = tuple(record for name, given in inputs.items() for record in _records(name, given))
+        records = tuple(record for name, given in inputs.items() for record in input_records(name, given))
         key = make_key(
             task,
             {each.name: each.digest for each in records},
@@ -254,7 +190,7 @@ class Scheduler:
         decision = decide(task, key, self._reuse, self._store, self._workflow, self._shared.run)
         attempt = self._attempts.get(task.id, 0) + 1
         worker = Worker(self._shared, task, prepared.given, key, attempt, claim)
-        self._running[task.id] = _Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt)
+        self._running[task.id] = Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt)
         self.states[task.id] = "running"
         worker.start()
 
@@ -276,65 +212,27 @@ class Scheduler:
         deadline = time.monotonic() + PATIENCE
         for worker in self._cleaning:
             worker.join(max(0.0, deadline - time.monotonic()))
-            self.gave_up |= worker.left_traces
+            self._left_traces |= worker.left_traces
         with contextlib.suppress(Empty):
             while True:
                 self._handle(self._shared.mailbox.receive(0))
 
-    def _input(self, source: InputSource) -> Given:
-        match source:
-            case Text(value):
-                return value
-            case DatasetRef(ref):
-                version = self._datasets[ref]
-                return StoredInput(version.ref, version.digest, self._store.artifacts.path(version.digest))
-            case SharedVolume(name):
-                folder = self._shared.layout.volume(self._shared.run, name)
-                folder.mkdir(parents=True, exist_ok=True)
-                return StoredInput(f"volume {name}", text_digest(""), folder)
-            case UpstreamOutput(job, output):
-                return self._output(job, output)
-            case GatheredOutput(_, output, members):
-                made = replace(source, members=tuple(each for each in members if (each[0], output) in self._digests))
-                parts = {entry: self._output(job, output) for job, entry in made.members}
-                return GatheredInput(parts, index_text(made, self._plan))
-
-    def _is_there(self, source: InputSource) -> bool:
-        """Whether the jobs that write it have: what runs after a failure may find less than it asks for."""
-        match source:
-            case UpstreamOutput(job, output):
-                return (job, output) in self._digests
-            case GatheredOutput(_, output, members):
-                return any((job, output) in self._digests for job, _ in members)
-            case _:
-                return True
-
-    def _output(self, job: str, output: str) -> StoredInput:
-        digest = self._digests[job, output]
-        return StoredInput(f"{job}.outputs.{output}", digest, self._store.artifacts.path(digest))
-
     def _wait(self) -> None:
-        ends = (each.deadline for each in self._running.values())
-        deadline = min(self._deadline, self._cleanup_deadline, self._queue.due, *ends)
+        deadline = min(self._ending.due, self._queue.due)
         with contextlib.suppress(Empty):
             rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
             self._handle(self._shared.mailbox.receive(rest))
-        if deadline > time.monotonic():
-            return
-        if self._deadline <= time.monotonic():
-            self._time_out()
-        if self._cleanup_deadline <= time.monotonic():
-            self._end_cleanup(f"it was not done {CLEANUP:g} s after the run was stopped")
-        self._press_the_late()
+        if deadline <= time.monotonic():
+            self._ending.press_the_late()
 
     def _handle(self, message: Message | None) -> None:
         if message is None:
-            self._stop_everything()
+            self._ending.stop_everything()
             return
         running = self._running.get(message.job)
         match message:
             case Note():
-                self._emit(JobNote(job=message.job, message=self._clean(message.message)))
+                self._emit(JobNote(job=message.job, message=self._shared.clean(message.message)))
             case _ if running is None:
                 pass  # it was given up
             case Started():
@@ -344,7 +242,7 @@ class Scheduler:
             case Ended():
                 self._ended(running, message)
 
-    def _started(self, running: _Running, message: Started) -> None:
+    def _started(self, running: Running, message: Started) -> None:
         running.handle = message.handle
         running.started = message.at
         decision = running.decision
@@ -357,23 +255,20 @@ class Scheduler:
                 attempts=running.task.retry.attempts,
             )
         )
-        if running.pressure:
-            self._send_stop(running)  # it was told to end before it ran
-        elif running.task.timeout is not None:
-            running.deadline = running.started + running.task.timeout
+        self._ending.started(running)
 
-    def _ended(self, running: _Running, message: Ended) -> None:
+    def _ended(self, running: Running, message: Ended) -> None:
         self._cleaning.append(running.worker)
         seconds = message.at - running.started if running.handle is not None else 0.0
         exit_code = message.exit.code if message.exit is not None else None
         if message.collected is not None:
-            metrics = {self._clean(name): value for name, value in message.collected.metrics.items()}
+            metrics = {self._shared.clean(name): value for name, value in message.collected.metrics.items()}
             left = message.collected
             end = JobEnd("succeeded", seconds, exit_code, "", left.outputs, metrics, model=left.model)
             self._succeed(running.task, end)
         else:
             state, error = running.ending or ("failed", message.error)
-            end = JobEnd(state, seconds, exit_code, self._clean(error))
+            end = JobEnd(state, seconds, exit_code, self._shared.clean(error))
             is_oom = message.exit is not None and message.exit.out_of_memory
             cause: Cause = "timeout" if running.timed_out else "oom" if is_oom else "error"
             if state == "failed" and self._may_try_again(running, cause):
@@ -381,15 +276,11 @@ class Scheduler:
             else:
                 self._finish(running.task, end)
 
-    @property
-    def _is_stopping(self) -> bool:
-        return self._signals > 0 or bool(self.error)
-
-    def _may_try_again(self, running: _Running, cause: Cause) -> bool:
+    def _may_try_again(self, running: Running, cause: Cause) -> bool:
         retry = running.task.retry
-        return running.attempt < retry.attempts and cause in retry.on and not self._is_stopping
+        return running.attempt < retry.attempts and cause in retry.on and not self._ending.is_stopping
 
-    def _try_again(self, running: _Running, end: JobEnd) -> None:
+    def _try_again(self, running: Running, end: JobEnd) -> None:
         """Record a failed attempt, and put the job back for another one."""
         task, attempt = running.task, running.attempt
         running.worker.join(PATIENCE)  # its folder is the next attempt's
@@ -415,18 +306,16 @@ class Scheduler:
         self._queue.pause(task, pause)
 
     def _succeed(self, task: Task, end: JobEnd) -> None:
-        for output, artifact in end.outputs:
-            self._digests[task.id, output.name] = artifact.digest
-        self._metrics |= {(task.id, name): value for name, value in end.metrics.items()}
+        self._results.add(task, end)
         self._finish(task, end)
 
     def _finish(self, task: Task, end: JobEnd) -> None:
         """A job has come to its end: record it, and see what that means for others."""
         self._end(task, end)
-        if self._is_stopping or end.state == "succeeded":
+        if self._ending.is_stopping or end.state == "succeeded":
             return
         if end.state == "failed":
-            self._fail_fast(task)
+            self._ending.fail_fast(task)
         for other in self._plan.tasks:  # in an order in which what is skipped first is needed by what follows
             if self.states[other.id] == "waiting" and (reason := unmet_need(other, self.states)):
                 self._end(other, JobEnd("skipped", error=reason))
@@ -438,7 +327,7 @@ class Scheduler:
         if running is not None:
             running.worker.recorded.set()
             if running.claim is not None:
-                running.claim.let_go() if running.pressure >= _GIVEN_UP else running.claim.give_back()
+                running.claim.let_go() if running.pressure >= GIVEN_UP else running.claim.give_back()
         self._emit(
             JobFinished(
                 job=task.id,
@@ -450,123 +339,3 @@ class Scheduler:
             )
         )
         self._queue.end(task)
-
-    def _fail_fast(self, task: Task) -> None:
-        """End what the failure of a member of a matrix ends: the other members."""
-        if task.member is None or not task.member.fail_fast:
-            return
-        error = f"`{task.id}` failed, and its matrix is fail-fast"
-        for running in self._running_members(task.member.job):
-            if running.ending is None:
-                running.ending = ("cancelled", error)
-                self._press(running, _ASKED)
-        for other in self._plan.tasks:
-            if other.member and other.member.job == task.member.job and self.states[other.id] == "waiting":
-                self._end(other, JobEnd("skipped", error=error))
-
-    # Ending tasks early
-
-    def _stop_everything(self) -> None:
-        """Each signal presses harder than the one before. What cleans up has some time, until the second."""
-        self._signals += 1
-        spared = self._signals == 1 and not self.error
-        for running in list(self._running.values()):
-            if spared and running.task.condition.is_cleanup:
-                continue
-            running.ending = running.ending or ("cancelled", STOPPED)
-            self._press(running, max(running.pressure, min(self._signals, _GIVEN_UP)))
-            if self._signals == 1:
-                self._emit(JobNote(job=running.task.id, message="asked to end; another Ctrl-C kills it"))
-        self._end_waiting(JobEnd("cancelled", error=STOPPED), but_cleanup=spared)
-
-    def _time_out(self) -> None:
-        """The whole run has taken too long: nothing more starts but what cleans up, and what runs is asked to end."""
-        self._deadline = math.inf
-        self.error = f"the workflow timed out after {self._plan.timeout:g} s"
-        for running in list(self._running.values()):
-            if running.ending is None and not running.task.condition.is_cleanup:
-                running.ending = ("failed", self.error)
-                self._press(running, _ASKED)
-        self._end_waiting(JobEnd("skipped", error=self.error), but_cleanup=True)
-
-    def _end_waiting(self, end: JobEnd, *, but_cleanup: bool) -> None:
-        self._deadline = math.inf
-        self._cleanup_deadline = time.monotonic() + CLEANUP if but_cleanup else math.inf
-        for task in self._plan.tasks:
-            if self.states[task.id] == "waiting" and not (but_cleanup and task.condition.is_cleanup):
-                self._end(task, end)
-
-    def _end_cleanup(self, error: str) -> None:
-        """Cleaning up after a stopped run takes too long."""
-        self._cleanup_deadline = math.inf
-        for running in list(self._running.values()):
-            if running.ending is None:
-                running.ending = ("failed", error)
-                self._press(running, _ASKED)
-        self._end_waiting(JobEnd("skipped", error=error), but_cleanup=False)
-
-    def _press_the_late(self) -> None:
-        for running in list(self._running.values()):
-            if running.deadline <= time.monotonic():
-                if running.ending is None:
-                    running.timed_out = True
-                    running.ending = ("failed", f"timed out after {running.task.timeout:g} s")
-                self._press(running, running.pressure + 1)
-
-    def _press(self, running: _Running, pressure: int) -> None:
-        running.worker.told_to_end.set()
-        running.pressure = pressure
-        if pressure >= _GIVEN_UP:
-            self._give_up(running)
-            return
-        running.deadline = time.monotonic() + (GRACE if pressure == _ASKED else PATIENCE)
-        self._send_stop(running)
-
-    def _send_stop(self, running: _Running) -> None:
-        if running.handle is None:
-            return
-        try:
-            self._shared.backend.stop(running.handle, kill=running.pressure >= _KILLED)
-        except Exception as error:  # noqa: BLE001 -- the deadline goes on to the next means
-            self._emit(JobNote(job=running.task.id, message=self._clean(f"could not be stopped: {error}")))
-
-    def _give_up(self, running: _Running) -> None:
-        self.gave_up = True
-        state, error = running.ending or ("failed", "")
-        seconds = time.monotonic() - running.started if running.handle is not None else 0.0
-        self._finish(running.task, JobEnd(state, seconds, error=f"{error}; it did not end when it was killed"))
-
-    def _kill_all(self) -> None:
-        """Leave no process behind, without touching the history or the report, which may be what is broken."""
-        for running in self._running.values():
-            running.worker.told_to_end.set()
-            running.pressure = _KILLED
-            self._send_stop(running)
-        deadline = time.monotonic() + PATIENCE
-        while self._running:
-            try:
-                message = self._shared.mailbox.receive(max(0.0, deadline - time.monotonic()))
-            except Empty:
-                self.gave_up = True
-                return
-            match message:
-                case Started() if message.job in self._running:
-                    self._running[message.job].handle = message.handle
-                    self._send_stop(self._running[message.job])
-                case Ended() if message.job in self._running:
-                    self._running.pop(message.job).worker.join(max(0.0, deadline - time.monotonic()))
-
-    def _clean(self, text: str) -> str:
-        return self._shared.masker.mask(without_controls(text).replace("\r", " "))
-
-
-def _records(name: str, given: Given) -> Iterator[InputRecord]:
-    match given:
-        case StoredInput(source, digest):
-            yield InputRecord(name, source, digest)
-        case GatheredInput(parts, index):
-            yield InputRecord(f"{name}/{INDEX}", "", text_digest(index))
-            for entry, part in parts.items():
-                yield InputRecord(f"{name}/{entry}", part.source, part.digest)
-        case str():
-            yield InputRecord(name, "", text_digest(given))

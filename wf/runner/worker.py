@@ -10,19 +10,20 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import SimpleQueue
 
 from wf.backends.base import Backend, Exit, Handle, Launch
 from wf.cache import CacheKey
 from wf.control.control import Control
 from wf.errors import WfError
-from wf.imports import imported_files
-from wf.logs import SHORTEST_SECRET, LineSplitter, Masker
+from wf.logs import SHORTEST_SECRET, LineSplitter, Masker, without_controls
 from wf.plan import MODEL_INPUT, Task
 from wf.project import project_id
+from wf.runner.code import Code
 from wf.runner.gather import gather
+from wf.runner.messages import Ended, Lines, Mailbox, Note, Started
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.register import register_model
+from wf.runner.results import Given, StoredInput
 from wf.store.artifacts import Artifacts
 from wf.store.claims import Claim, Holder
 from wf.store.joblog import LogWriter
@@ -31,113 +32,6 @@ from wf.store.state import StateFolder
 
 PATIENCE = 10.0
 """Seconds that something which should come at once is waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The process runs."""
-
-    job: str
-    handle: Handle | None
-    """`None` for what `wf` does itself."""
-    at: float
-    """By the monotonic clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """The process has printed whole lines."""
-
-    job: str
-    lines: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something to tell the user."""
-
-    job: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The task is over: nothing of it runs, and what it has left is collected."""
-
-    job: str
-    exit: Exit | None
-    """`None` if it never came to an end of its own."""
-    collected: Collected | None
-    """What it left, if it succeeded."""
-    error: str
-    at: float
-    """By the monotonic clock."""
-
-
-Message = Started | Lines | Note | Ended
-
-
-class Mailbox:
-    """The way from the workers, and from signal handlers, to the runner's thread."""
-
-    _LINES_UNDER_WAY = 16
-
-    def __init__(self) -> None:
-        # Signal handlers may put into a SimpleQueue, whatever they interrupted.
-        self._queue: SimpleQueue[Message | None] = SimpleQueue()
-        self._room = threading.Semaphore(self._LINES_UNDER_WAY)
-
-    def tell(self, message: Message) -> None:
-        """Send a message. Lines wait while too many are under way, so that no task prints faster than it is heard."""
-        if isinstance(message, Lines):
-            self._room.acquire()
-        self._queue.put(message)
-
-    def interrupt(self) -> None:
-        """Send `None`: the user wants an end."""
-        self._queue.put(None)
-
-    def receive(self, timeout: float | None) -> Message | None:
-        """The next message; raises `queue.Empty` if there is none in time."""
-        message = self._queue.get(timeout=timeout)
-        if isinstance(message, Lines):
-            self._room.release()
-        return message
-
-
-@dataclass(frozen=True, slots=True)
-class StoredInput:
-    """An input that lies in the store."""
-
-    source: str
-    digest: str
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class GatheredInput:
-    """An output of all members of a matrix."""
-
-    parts: Mapping[str, StoredInput]
-    """By the names of their entries."""
-    index: str
-    """The text of `index.json`."""
-
-
-Given = StoredInput | GatheredInput | str
-"""What a task gets: text as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """The snapshot of `steps/` that a run uses."""
-
-    digest: str
-    folder: Path
-
-    def files_of(self, task: Task) -> dict[str, str]:
-        """The files that decide what a step does: path -> digest."""
-        return imported_files(self.folder, f"steps.{task.action.rpartition('/')[2]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +49,10 @@ class Shared:
     control: Control
     log_limit: int
     """Bytes of each job's log that are kept."""
+
+    def clean(self, text: str) -> str:
+        """What a job says, as one line without secrets and signs that drive a terminal."""
+        return self.masker.mask(without_controls(text).replace("\r", " "))
 
 
 class Worker:

@@ -1,0 +1,80 @@
+"""What workers tell the runner's thread, and the way there."""
+
+import threading
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from wf.backends.base import Exit, Handle
+from wf.runner.outputs import Collected
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process runs."""
+
+    job: str
+    handle: Handle | None
+    """`None` for what `wf` does itself."""
+    at: float
+    """By the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The process has printed whole lines."""
+
+    job: str
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to tell the user."""
+
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The task is over: nothing of it runs, and what it has left is collected."""
+
+    job: str
+    exit: Exit | None
+    """`None` if it never came to an end of its own."""
+    collected: Collected | None
+    """What it left, if it succeeded."""
+    error: str
+    at: float
+    """By the monotonic clock."""
+
+
+Message = Started | Lines | Note | Ended
+
+
+class Mailbox:
+    """The way from the workers, and from signal handlers, to the runner's thread."""
+
+    _LINES_UNDER_WAY = 16
+
+    def __init__(self) -> None:
+        # Signal handlers may put into a SimpleQueue, whatever they interrupted.
+        self._queue: SimpleQueue[Message | None] = SimpleQueue()
+        self._room = threading.Semaphore(self._LINES_UNDER_WAY)
+
+    def tell(self, message: Message) -> None:
+        """Send a message. Lines wait while too many are under way, so that no task prints faster than it is heard."""
+        if isinstance(message, Lines):
+            self._room.acquire()
+        self._queue.put(message)
+
+    def interrupt(self) -> None:
+        """Send `None`: the user wants an end."""
+        self._queue.put(None)
+
+    def receive(self, timeout: float | None) -> Message | None:
+        """The next message; raises `queue.Empty` if there is none in time."""
+        message = self._queue.get(timeout=timeout)
+        if isinstance(message, Lines):
+            self._room.release()
+        return message
