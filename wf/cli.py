@@ -1,6 +1,7 @@
 """The command line: finds the subcommand, and is the only place that prints errors and chooses exit codes."""
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from wf import __version__
-from wf.errors import InvalidWorkflow, Problem, TaskFailed, WfError
+from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem, TaskFailed, WfError
 
 COMMANDS: Final = {
     "Run": {
@@ -48,6 +49,12 @@ COMMANDS: Final = {
     },
 }
 
+_REFUSALS: Final = frozenset(
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "ELOOP", "ENAMETOOLONG", "ENOTDIR", "EMFILE")
+)
+"""What this machine says when it will not do something that `wf` may well ask for."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, or what `wf.errors` says."""
@@ -71,6 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader, such as `head`, has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            return _report_bug(error)
+        about = f"{error.filename}: " if error.filename is not None else ""
+        print(f"error: {about}{error.strerror}", file=sys.stderr)
+        return EnvironmentProblem.exit_code
     except Exception as error:  # noqa: BLE001 - the last resort: nobody should meet a traceback
         return _report_bug(error)
 
@@ -90,6 +103,10 @@ def _dispatch(words: list[str]) -> int:
         near = get_close_matches(command, names, n=1)
         hint = f"did you mean `wf {near[0]}`?" if near else "`wf --help` lists the commands"
         raise InvalidWorkflow([Problem(f"wf has no command `{command}`", hint=hint)])
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether there is one
+    except FileNotFoundError:
+        raise EnvironmentProblem("the current folder is gone", hint="Go to one that is there: cd ~") from None
     module = importlib.import_module(f"wf.commands.{command}")
     parser = argparse.ArgumentParser(
         prog=f"wf {command}",

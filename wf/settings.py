@@ -49,9 +49,13 @@ class Settings:
 def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read `wf.toml` of the project, if it has one; `WF_BASE_IMAGE` wins over what it says about base images."""
     path = root / "wf.toml"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
         tables = tomllib.loads(text)
+    except OSError as error:
+        raise InvalidWorkflow([Problem(f"cannot read `{path}`: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise InvalidWorkflow([Problem(f"`{path}` is not UTF-8 text")]) from None
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         line, column = (int(number) for number in place.groups()) if place else (1, 1)

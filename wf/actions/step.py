@@ -116,11 +116,22 @@ def _found(root: Path, text: str) -> Path | None:
     try:
         path = (root / Path(text).expanduser()).resolve()
         path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return path
     except (OSError, RuntimeError, ValueError):  # too long, a ring of links, no such user's home, a zero byte
         return None
     return path
+
+
+def _why_not_there(path: Path) -> str:
+    """Why there is nothing to read at a path; empty if there is something."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        return f"`{path}` cannot be read: {error.strerror}"
+    except OSError:
+        return f"there is no file or folder `{path}`"
+    return ""
 
 
 def _local_files(root: Path, step: Step, given: Mapping[str, object], complain: Complain) -> tuple[LocalFile, ...]:
@@ -132,10 +143,10 @@ def _local_files(root: Path, step: Step, given: Mapping[str, object], complain: 
         path = _found(root, value)
         if path is None:
             complain(f"`with.{name}` cannot be a path", "with", name)
-        elif path.exists():
-            files.append(LocalFile(name, path))
+        elif reason := _why_not_there(path):
+            complain(f"`with.{name}`: {reason}", "with", name)
         else:
-            complain(f"`with.{name}`: there is no file or folder `{path}`", "with", name)
+            files.append(LocalFile(name, path))
     return tuple(files)
 
 

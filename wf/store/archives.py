@@ -1,5 +1,6 @@
 """Archives unpacked into a folder, and nothing outside of it: whatever their names and links say."""
 
+import os
 import shutil
 import stat
 import tarfile
@@ -105,7 +106,7 @@ def _write(entries: Iterator[_Entry], folder: Path) -> None:
                 shutil.copyfileobj(entry.content, file)
             place.chmod(0o755 if entry.executable else 0o644)
     for place, entry in links:  # at last: where a link leads depends on those that came after it
-        if place.is_symlink() and not place.resolve().is_relative_to(top):
+        if place.is_symlink() and not Path(os.path.realpath(place)).is_relative_to(top):
             raise _refused(entry.name, f"is a link that leads out of it, to `{entry.link}`")
 
 

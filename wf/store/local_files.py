@@ -22,7 +22,9 @@ def digest_of(db: Connection, path: Path) -> str:
         if row is not None:
             return str(row["digest"])
         digest = read_manifest(path).artifact.digest
-    except (OSError, UnkeepableFileError) as error:
+    except OSError as error:
+        raise EnvironmentProblem(f"`{error.filename or path}` cannot be read: {error.strerror}") from error
+    except UnkeepableFileError as error:
         raise EnvironmentProblem(f"`{path}` cannot be read: {error}") from error
     if time.time() - newest > _STILL_CHANGING:
         db.execute(

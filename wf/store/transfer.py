@@ -91,7 +91,7 @@ def _is_special(path: Path) -> bool:
 
 
 def _leads_out(path: Path, folder: Path) -> bool:
-    return path.is_symlink() and not (path.parent / path.readlink()).resolve().is_relative_to(folder)
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _reason(error: OSError) -> str:
