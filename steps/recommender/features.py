@@ -25,6 +25,9 @@ MOMENT_FEATURES: Final = (
     "age",
 )
 
+YEAR_FEATURES: Final = 3
+"""How many of the features of titles, the last ones, are of the year."""
+
 _YEAR_CENTER, _YEAR_SPREAD, _YEAR_LIMIT = 1990.0, 15.0, 3.0
 _TIME_SPAN: Final = 2**36  # seconds until the year 4147, so that title and time fit one whole number
 
@@ -69,6 +72,11 @@ class TitleTable:
                 vocabulary.title_rows(train["title"]).astype(np.int64) * _TIME_SPAN + train["timestamp"].to_numpy()
             ),
         )
+
+    @property
+    def genres(self) -> npt.NDArray[np.float32]:
+        """Which genres each title has, as 0 or 1, [titles + 1, genres]."""
+        return self.values[:, :-YEAR_FEATURES]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything as arrays that `from_arrays` takes back."""

@@ -11,8 +11,9 @@ import tensorflow_recommenders as tfrs
 
 from steps.recommender import data
 from steps.recommender.data import Columns, RatingScale
+from steps.recommender.explain import Explanation, by_shapley_values
 from steps.recommender.features import TitleTable
-from steps.recommender.vocabulary import Vocabulary
+from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 FEATURES: Final = ("user", "title", "timestamp")
 """The columns that say what is asked."""
@@ -64,6 +65,7 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
         super().__init__()
         self.scale = basis.scale
         self.title_rows = len(basis.vocabulary.titles) + 1
+        self._title_features = tf.constant(basis.titles.values)
         self._compiled_rate: Callable[[Features], tf.Tensor] | None = None
 
     def rate(self, features: Features) -> tf.Tensor:
@@ -94,6 +96,19 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
 
         # One user at a time, so that what is computed at once is bounded by the number of titles.
         return tf.map_fn(score, {name: asked[name] for name in ("user", "timestamp")}, fn_output_signature=tf.float32)
+
+    def title_vectors(self) -> tf.Tensor:
+        """What tells titles apart, float32 [titles, size]: what is known of them, if the model learns nothing more."""
+        return self._title_features
+
+    def explain(self, asked: Features, titles: tf.Tensor, history: Features) -> Explanation:
+        """The parts of the ratings of some titles, [rows, titles], for the users of `asked`, each row's own.
+
+        `asked` has `user` and `timestamp`, [rows]; `history`, as in `rate_with_history`, is what the users have rated,
+        from which a model that remembers answers, and to which others may attribute what they have learned from it.
+        """
+        del history
+        return by_shapley_values(self, asked, titles, OOV_ROW)
 
     def predict_ratings(self, columns: Columns) -> Answers:
         """`rate` for any number of rows, [rows]."""

@@ -5,6 +5,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from steps.recommender.config import TrainingConfig
+from steps.recommender.explain import AVERAGE, RATED, Explanation, pairs
 from steps.recommender.models.base import Basis, Features, RatingModel
 
 
@@ -33,6 +34,18 @@ class BiasModel(RatingModel):
         """The rating of each row, float32 [rows]."""
         del training
         return self.mean + tf.squeeze(self.user_bias(features["user"]) + self.title_bias(features["title"]), axis=1)
+
+    def explain(self, asked: Features, titles: tf.Tensor, history: Features) -> Explanation:
+        """The parts are those of the sum."""
+        del history
+        both, shape = pairs(asked, titles), tf.shape(titles)
+        return Explanation(
+            {
+                AVERAGE: tf.fill(shape, tf.constant(self.mean, tf.float32)),
+                "user": tf.reshape(self.user_bias(both["user"]), shape),
+                "title": tf.reshape(self.title_bias(both["title"]), shape),
+            }
+        )
 
     def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
         """The mean squared error of a batch, a scalar; updates the metric `rmse`."""
@@ -76,3 +89,16 @@ class FactorModel(BiasModel):
         """The vectors of all titles with their biases, [titles, size + 1]."""
         titles = tf.range(self.titles)
         return tf.concat([self.title_factors(titles), self.title_bias(titles)], axis=1)
+
+    def title_vectors(self) -> tf.Tensor:
+        """What tells titles apart, [titles, size]."""
+        return self.title_factors(tf.range(self.titles))
+
+    def explain(self, asked: Features, titles: tf.Tensor, history: Features) -> Explanation:
+        """The parts are those of the sum, and the last of them is one over the titles that the user has rated."""
+        vectors = self.title_factors(titles)
+        taste = tf.einsum("rs,rts->rt", self.user_factors(asked["user"]), vectors)
+        share = tf.gather(self.share, asked["user"])[:, None] * history["known"]
+        reasons = tf.einsum("rh,rhs,rts->rth", share, self.rated_factors(history["title"]), vectors)
+        terms = super().explain(asked, titles, history).terms
+        return Explanation({**terms, "taste": taste, RATED: tf.reduce_sum(reasons, axis=2)}, reasons)

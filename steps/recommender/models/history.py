@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns
+from steps.recommender.explain import AVERAGE, RATED, Explanation
 from steps.recommender.features import SECONDS_OF_DAY, TitleFeatures
 from steps.recommender.models.base import Answers, Basis, Features, RatingModel, starting_from
 from steps.recommender.models.sequences import latest, padded, sequences
@@ -161,6 +162,22 @@ class HistoryModel(RatingModel):
         """The rating that is served for each row, to users who have rated nothing but `history`."""
         rating = self.answer(asked, history, self.condition(history).weights)
         return tf.clip_by_value(rating, self.scale.minimum, self.scale.maximum)
+
+    def title_vectors(self) -> tf.Tensor:
+        """What tells titles apart, [titles, size]."""
+        return self.describe(tf.range(self.title_rows))[0]
+
+    def explain(self, asked: Features, titles: tf.Tensor, history: Features) -> Explanation:
+        """What is expected of each title, and what each rating of the history adds to it: their sum is the answer."""
+        vectors, mean = self.describe(titles)
+        others, _ = self.describe(history["title"])
+        moment = tf.repeat(asked["timestamp"][:, None], tf.shape(titles)[1], axis=1)
+        together = self.covariance(vectors, others, _days_between(moment, history["timestamp"]))
+        reasons = together * (self.condition(history).weights * history["known"])[:, None, :]
+        earlier = tf.reduce_sum(history["known"], axis=1, keepdims=True)
+        average = tf.fill(tf.shape(titles), tf.squeeze(self.feature_bias.bias))
+        title = self.expect(titles, mean, earlier) - average
+        return Explanation({AVERAGE: average, "title": title, RATED: tf.reduce_sum(reasons, axis=2)}, reasons)
 
     # Answers without a history in the request
 

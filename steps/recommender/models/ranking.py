@@ -8,7 +8,9 @@ import tensorflow_recommenders as tfrs
 
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
+from steps.recommender.explain import Explanation, by_integrated_gradients, pairs
 from steps.recommender.models.base import Basis, Features, RatingModel, starting_from
+from steps.recommender.vocabulary import OOV_ROW
 
 
 class RankingModel(RatingModel):
@@ -39,13 +41,29 @@ class RankingModel(RatingModel):
             metrics=[tf.keras.metrics.RootMeanSquaredError(name="rmse")],
         )
 
-    def describe(self, features: Features) -> tf.Tensor:
-        """What the hidden layers read, float32 [rows, numbers]."""
-        return tf.concat([self.user_embedding(features["user"]), self.title_embedding(features["title"])], axis=1)
+    def describe(self, features: Features) -> dict[str, tf.Tensor]:
+        """What the network reads, by what it is about, each float32 [rows, numbers]."""
+        return {"user": self.user_embedding(features["user"]), "title": self.title_embedding(features["title"])}
+
+    def title_vectors(self) -> tf.Tensor:
+        """What tells titles apart, [titles, size]."""
+        return self.title_embedding(tf.range(self.title_rows))
+
+    def explain(self, asked: Features, titles: tf.Tensor, history: Features) -> Explanation:
+        """What each part of the network's input adds to what it answers an unknown user of an unknown title then."""
+        del history
+        both, unknown = pairs(asked, titles), tf.fill([tf.size(titles)], OOV_ROW)
+        nothing = self.describe({"user": unknown, "title": unknown, "timestamp": both["timestamp"]})
+        terms = by_integrated_gradients(self.answer, self.describe(both), nothing)
+        return Explanation({name: tf.reshape(term, tf.shape(titles)) for name, term in terms.items()})
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """The rating of each row, float32 [rows]; with squared error it may lie outside the scale."""
-        activations = self.describe(features)
+        return self.answer(tf.concat(list(self.describe(features).values()), axis=1), training)
+
+    def answer(self, described: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The rating of each row, float32 [rows], from all that the network reads of it, [rows, numbers]."""
+        activations = described
         for number, layer in enumerate(self.hidden):
             activations = layer(activations)
             if training and self.dropout:
