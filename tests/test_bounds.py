@@ -13,19 +13,23 @@ pytestmark = pytest.mark.docker
 def test_a_job_starts_no_more_processes_than_it_may(
     base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The system refuses the next one, and the machine goes on."""
+    """The system refuses the next one, the machine goes on, and the run says which limit it was."""
     workflow = f"""
         jobs:
           Bomb:
             uses: script@v1
-            with: {{image: "{base_image}", script: "for n in $(seq 50); do sleep 20 & done; kill $(jobs -p); exit 1"}}
+            with: {{image: "{base_image}", script: "exec sh -c 'for n in $(seq 50); do sleep 20 & done'"}}
             resources: {{pids: 20}}
         """
     make_project(tmp_path, workflow)
     monkeypatch.chdir(tmp_path)
 
     assert main(["run", "workflow.yaml", "--backend", "docker"]) == 1
-    assert "Resource temporarily unavailable" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert (
+        "exited with code 2; its log says that it could start no more than its 20 processes and threads: "
+        "raise `resources.pids`"
+    ) in told
 
 
 def test_a_log_is_cut_at_its_limit(

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from wf.report.summary import read_tail, summarise
+from wf.report.summary import summarise
 from wf.report.text import Style
+from wf.store.joblog import read_tail
 from wf.store.records import JobRecord, OutputRecord, RunRecord
 
 ROOT = Path("/project")

@@ -27,7 +27,7 @@ which says what `image_digest` would, as far as that is known without making or 
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +68,8 @@ class Exit:
     out_of_memory: bool = False
     error: str = ""
     """What the engine says went wrong, where the process itself is not to blame."""
+    most_processes: int | None = field(default=None, compare=False)
+    """How many processes and threads it was allowed at once, where the backend limits them."""
 
 
 class Handle(Protocol):

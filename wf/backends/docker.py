@@ -207,13 +207,19 @@ class DockerBackend:
         with reporting(f"the engine cannot say how job `{name}` ended"):
             try:
                 container.client.wait(container.id)
-                state = container.client.inspect_container(container.id)["State"]
+                found = container.client.inspect_container(container.id)
             except docker.errors.NotFound:
                 return Exit(125, error="its container is gone: something other than wf removed it")
         self._leave_network(container)
         # Here, and not only in `destroy`: whoever stores the outputs must be able to read them.
         self._own_outputs(container)
-        return Exit(int(state["ExitCode"]), out_of_memory=bool(state["OOMKilled"]), error=state["Error"] or "")
+        state = found["State"]
+        return Exit(
+            int(state["ExitCode"]),
+            out_of_memory=bool(state["OOMKilled"]),
+            error=state["Error"] or "",
+            most_processes=found["HostConfig"]["PidsLimit"],
+        )
 
     def stop(self, handle: Handle, *, kill: bool = False) -> None:
         """Send the signal, over a connection of its own as this may be another thread."""

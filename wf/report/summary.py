@@ -6,11 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from wf.report.text import COLOURS, SYMBOLS, Style, columns, duration, number, size
+from wf.store.joblog import read_tail
 from wf.store.layout import below
 from wf.store.records import JobRecord, RunRecord
-
-TAIL_LINES = 20
-_TAIL_BYTES = 64 << 10
 
 
 def summarise(
@@ -35,18 +33,6 @@ def summarise(
         [f"next: wf show {run.id}", *(f"      open {below(page, root)}" for page in _pages(jobs))],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-
-
-def read_tail(log: Path) -> list[str]:
-    """The last lines of a log; nothing if there is none."""
-    try:
-        with log.open("rb") as file:
-            start = max(0, file.seek(0, 2) - _TAIL_BYTES)
-            file.seek(start)
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return []
-    return lines[1 if start else 0 :][-TAIL_LINES:]
 
 
 def _headline(run: RunRecord, style: Style) -> str:

@@ -18,6 +18,7 @@ from wf.errors import WfError
 from wf.logs import SHORTEST_SECRET, LineSplitter, Masker, without_controls
 from wf.plan import MODEL_INPUT, Task
 from wf.project import project_id
+from wf.runner.causes import why_failed
 from wf.runner.code import Code
 from wf.runner.gather import gather
 from wf.runner.messages import Ended, Lines, Mailbox, Note, Started
@@ -141,7 +142,7 @@ class Worker:
         try:
             launch = self._launch(inputs, state)
             exit_ = self._go_on(launch, log) or self._execute(launch, log)
-            if self.told_to_end.is_set() or (error := why_failed(exit_, self._task)):
+            if self.told_to_end.is_set() or (error := why_failed(exit_, self._task, self._folder.log)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
             self._hold_content()
             collected = collect(self._task, self._outputs, self._shared.artifacts)
@@ -265,18 +266,3 @@ class Worker:
             cache=shared.layout.cache if task.cache else None,
             storage=None if task.is_step else shared.layout.storage,
         )
-
-
-def why_failed(exit_: Exit, task: Task) -> str:
-    """What an end says of the process, as a sentence; empty if it succeeded."""
-    if exit_.out_of_memory:
-        limit = task.resources.memory
-        return f"ran out of memory at {limit >> 20} MiB: raise `resources.memory`" if limit else "ran out of memory"
-    if exit_.error:
-        return exit_.error
-    if exit_.code > 128:
-        import signal
-
-        ended_by = next((each.name for each in signal.Signals if each == exit_.code - 128), "")
-        return f"exited with code {exit_.code}" + (f" ({ended_by})" if ended_by else "")
-    return f"exited with code {exit_.code}" if exit_.code else ""

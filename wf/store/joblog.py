@@ -15,6 +15,9 @@ from typing import Final, Self
 DEFAULT_LIMIT: Final = 4 << 30
 """Bytes."""
 
+TAIL_LINES: Final = 20
+_TAIL_BYTES: Final = 64 << 10
+
 
 class LogWriter:
     """Writes one log. Used by one thread; others may read the files meanwhile."""
@@ -71,6 +74,18 @@ def read_lines(log: Path) -> Iterator[str]:
             with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
                 for line in file:
                     yield line.removesuffix("\n")
+
+
+def read_tail(log: Path) -> list[str]:
+    """The last lines of a log; nothing if there is none."""
+    try:
+        with log.open("rb") as file:
+            start = max(0, file.seek(0, 2) - _TAIL_BYTES)
+            file.seek(start)
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return lines[1 if start else 0 :][-TAIL_LINES:]
 
 
 def _before(log: Path) -> Path:
