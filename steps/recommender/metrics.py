@@ -81,7 +81,7 @@ class Bootstrap:
         sums += [np.bincount(owner, weights=np.abs(error)) for error in errors]
         by_user = np.stack(sums, axis=1).astype(np.float64)
 
-        drawn = np.concatenate([draws @ by_user for draws in _draws(len(by_user), resamples, seed)])
+        drawn = np.concatenate([drawn_users @ by_user for drawn_users in draws(len(by_user), resamples, seed)])
         self._systems = list(predictions)
         self._rmse, self._mae = _root_mean(by_user.sum(axis=0)[None]), _mean(by_user.sum(axis=0)[None])
         self._drawn_rmse, self._drawn_mae = _root_mean(drawn), _mean(drawn)
@@ -90,22 +90,22 @@ class Bootstrap:
         """The errors of one system."""
         column = self._systems.index(system)
         return Quality(
-            rmse=_estimate(self._rmse[0, column], self._drawn_rmse[:, column]),
-            mae=_estimate(self._mae[0, column], self._drawn_mae[:, column]),
+            rmse=estimate(self._rmse[0, column], self._drawn_rmse[:, column]),
+            mae=estimate(self._mae[0, column], self._drawn_mae[:, column]),
         )
 
     def compare(self, system: str, other: str) -> Comparison:
         """The RMSE of `system` minus that of `other`."""
         first, second = self._systems.index(system), self._systems.index(other)
         return Comparison(
-            _estimate(
+            estimate(
                 self._rmse[0, first] - self._rmse[0, second],
                 self._drawn_rmse[:, first] - self._drawn_rmse[:, second],
             )
         )
 
 
-def _draws(users: int, resamples: int, seed: int) -> Iterator[Floats]:
+def draws(users: int, resamples: int, seed: int) -> Iterator[Floats]:
     """How often each user is drawn, [some resamples, users], block by block."""
     random = np.random.default_rng(seed)
     block = max(1, _BLOCK_CELLS // users)
@@ -124,7 +124,8 @@ def _mean(sums: Floats) -> Floats:
     return sums[:, 1 + systems :] / sums[:, :1]
 
 
-def _estimate(value: float, drawn: Floats) -> Estimate:
+def estimate(value: float, drawn: Floats) -> Estimate:
+    """A figure with the percentiles of what resamples came to, [resamples]."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Estimate(float(value), float(low), float(high))

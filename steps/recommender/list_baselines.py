@@ -1,0 +1,181 @@
+"""Lists that need no deep learning: what a model must beat to be worth its cost.
+
+Each is fitted on who rated what in training, as 0 or 1, and lists for whatever a user has rated so far: its weights are
+frozen, the user's ratings are not. What is to choose about it is chosen on validation rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+from steps.recommender import lists
+from steps.recommender.lists import Floats, Pairs, Question
+
+NEIGHBOURS: Final = (20, 50, 100, 200)
+"""Choices for how many of a title's most similar titles count."""
+RIDGES: Final = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+"""Choices for EASE's penalty."""
+ALS_CHOICES: Final = tuple(product((32, 64), (0.1, 10.0), (1.0, 10.0)))
+"""Choices for ALS: factors, regularisation, and how much more a rating weighs than none."""
+ALS_ROUNDS: Final = 15
+MOST_TITLES: Final = 20_000
+"""Beyond that many titles a number for each pair of them does not fit, and item-kNN and EASE are left out."""
+
+
+class ListBaseline(Protocol):
+    """A fitted baseline."""
+
+    def score(self, rated: Any) -> Floats:
+        """Scores [users, titles] for a sparse matrix of what each user has rated, [users, titles]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """For everyone the titles that most users have rated."""
+
+    counts: Floats
+
+    def score(self, rated: Any) -> Floats:
+        """The same for every user."""
+        return np.broadcast_to(self.counts, rated.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWeights:
+    """Each title's score is a sum of weights, [titles, titles], of what the user has rated."""
+
+    weights: Any
+
+    def score(self, rated: Any) -> Floats:
+        """The sums, [users, titles]."""
+        scores = rated @ self.weights
+        return np.asarray(scores.todense() if sp.issparse(scores) else scores, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """Products of vectors, where those of users are computed from what they have rated."""
+
+    model: Any
+
+    def score(self, rated: Any) -> Floats:
+        """The products, [users, titles]."""
+        users = self.model.recalculate_user(np.arange(rated.shape[0]), rated)
+        return np.asarray(users @ self.model.item_factors.T, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A baseline and the choices that were best on validation."""
+
+    baseline: ListBaseline
+    choices: Mapping[str, float]
+
+
+def matrix(pairs: Pairs, users: int, titles: int) -> Any:
+    """Which titles each user has, as a sparse matrix of 0 and 1, [users, titles]."""
+    ones = np.ones(len(pairs.owner), np.float32)
+    return sp.csr_matrix((ones, (pairs.owner, pairs.title)), shape=(users, titles))
+
+
+def fit_item_neighbours(train: Any, neighbours: int) -> ItemWeights:
+    """Item-kNN: the cosine of each title's `neighbours` most similar ones.
+
+    Sarwar and others, Item-based Collaborative Filtering Recommendation Algorithms, WWW 2001.
+    """
+    together = _together(train)
+    lengths = np.sqrt(np.maximum(np.diag(together), 1.0))
+    similarity = together / lengths[:, None] / lengths[None, :]
+    np.fill_diagonal(similarity, 0.0)
+    if neighbours < len(similarity):
+        least = np.partition(similarity, -neighbours, axis=0)[-neighbours]
+        similarity[similarity < least] = 0.0
+    return ItemWeights(sp.csr_matrix(similarity))
+
+
+def fit_ease(train: Any, ridge: float) -> ItemWeights:
+    """EASE: the linear weights, none of a title on itself, that give back what users have rated, in closed form.
+
+    Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
+    """
+    together = _together(train).astype(np.float64)
+    together[np.diag_indices_from(together)] += ridge
+    inverse = np.linalg.inv(together)
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return ItemWeights(weights.astype(np.float32))
+
+
+def fit_als(train: Any, factors: int, regularization: float, alpha: float, *, seed: int) -> Factors:
+    """Factors by alternating least squares, weighted; the library `implicit`.
+
+    Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
+    """
+    from implicit.cpu.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
+
+    # One thread: sums in another order would give other digits in each run.
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors, regularization, alpha, iterations=ALS_ROUNDS, num_threads=1, random_state=seed
+        )
+        model.fit(train, show_progress=False)
+    return Factors(model)
+
+
+def fit(train: Any, validation: Question | None, *, seed: int) -> dict[str, Chosen]:
+    """Every baseline by name, from the simplest, fitted on `train`, [users, titles].
+
+    Choices are those with the best NDCG of `lists.LENGTH` for `validation`; without it, the first of each.
+    """
+    counts = np.asarray(train.sum(axis=0), np.float32).ravel()
+    fitted = {"popularity": Chosen(Popularity(counts), {})}
+    if train.shape[1] <= MOST_TITLES:
+        fitted["item-kNN"] = _best(
+            [({"neighbours": count}, lambda count=count: fit_item_neighbours(train, count)) for count in NEIGHBOURS],
+            validation,
+        )
+        fitted["EASE"] = _best(
+            [({"ridge": ridge}, lambda ridge=ridge: fit_ease(train, ridge)) for ridge in RIDGES], validation
+        )
+    fitted["ALS"] = _best(
+        [
+            (
+                {"factors": factors, "regularization": regularization, "alpha": alpha},
+                lambda own=(factors, regularization, alpha): fit_als(train, *own, seed=seed),
+            )
+            for factors, regularization, alpha in ALS_CHOICES
+        ],
+        validation,
+    )
+    return fitted
+
+
+def scorer(baseline: ListBaseline, rated: Any) -> lists.Scorer:
+    """The scores of a baseline, block by block, for users who have rated what is in `rated`, [users, titles]."""
+    return lambda start, stop: baseline.score(rated[start:stop])
+
+
+def _best(candidates: Sequence[tuple[Mapping[str, float], Any]], validation: Question | None) -> Chosen:
+    if validation is None:
+        choices, build = candidates[0]
+        return Chosen(build(), choices)
+    rated = matrix(validation.seen, validation.users, validation.titles)
+    best, best_gain = None, -1.0
+    for choices, build in candidates:
+        baseline = build()
+        gain = lists.mean_gain(scorer(baseline, rated), validation)
+        if gain > best_gain:
+            best, best_gain = Chosen(baseline, choices), gain
+    assert best is not None
+    return best
+
+
+def _together(train: Any) -> Floats:
+    """How many users rated both of two titles, [titles, titles]."""
+    together: Floats = (train.T @ train).toarray()
+    return together
