@@ -55,7 +55,10 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "predictionLog": inputs.prediction_log,
         "models": [{"id": model, "path": f"{_BASE}/{inputs.model_name}"}],
         "resources": {"replicas": inputs.replicas},
-        "healthChecks": {"readiness": {"path": status, "periodSeconds": 2, "timeoutSeconds": 2}},
+        "healthChecks": {
+            "readiness": {"path": status, "periodSeconds": 2, "timeoutSeconds": 2},
+            "liveness": {"path": status, "periodSeconds": 10, "timeoutSeconds": 5},
+        },
     }
     given = {"spec": spec, "strategy": inputs.strategy, "percent": inputs.percent, "watch": inputs.watch, "why": why}
     print(f"rolling {model} out to `{inputs.deployment}`: {inputs.strategy}", flush=True)

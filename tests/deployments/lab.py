@@ -100,6 +100,41 @@ class Lab:
         listed = subprocess.run(["docker", *words, "--filter", label], capture_output=True, text=True, check=True)
         return listed.stdout.split()
 
+    def processes(self, container: str) -> list[int]:
+        """The numbers of its processes on this machine, oldest first."""
+        listed = subprocess.run(["docker", "top", container], capture_output=True, text=True, check=True)
+        return sorted(int(line.split()[1]) for line in listed.stdout.splitlines()[1:])
+
+    def await_processes(self, container: str, count: int) -> list[int]:
+        """Its processes when there are so many of them."""
+        deadline = time.monotonic() + 30
+        while len(found := self.processes(container)) != count:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
+        return found
+
+    def restarts(self, container: str) -> int:
+        """How often the engine has started it again."""
+        shown = subprocess.run(
+            ["docker", "inspect", "--format", "{{.RestartCount}}", container],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(shown.stdout)
+
+    def await_answer(self, deployment: Deployment, answer: str, seconds: float = 30) -> None:
+        """Wait until it answers so."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if ask(deployment) == (200, answer):
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < deadline, self.containers()
+            time.sleep(0.2)
+
     def clean(self) -> None:
         """Remove everything, whatever state it is in."""
         for name in self.containers():

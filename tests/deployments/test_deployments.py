@@ -1,6 +1,8 @@
 """Deployments with real containers, a real proxy and real requests."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from tests.deployments.lab import Lab, Load, ask, kill
 from tests.projects import REPOSITORY
+from wf.deployments import proxy
 from wf.deployments.spec import ModelMount, Probe, Strategy
 from wf.errors import DeploymentFailed, EnvironmentProblem
 from wf.store import Store
@@ -120,21 +123,38 @@ def test_a_killed_replica_comes_back(lab: Lab) -> None:
 
 
 def test_a_killed_proxy_comes_back(lab: Lab) -> None:
-    """Also after it has been given another configuration, with which it goes on."""
+    """Also after it has been given another configuration, with which it goes on; HAProxy alone in its container."""
     made = lab.create(ANSWER="old")
     lab.update(lab.spec(ANSWER="new"))
+    container = next(name for name in lab.containers() if "-proxy-" in name)
 
-    kill(next(name for name in lab.containers() if "-proxy-" in name))
+    for number in (1, 2):  # its master, and then its worker
+        before = lab.await_processes(container, proxy.PROCESSES)
+        os.kill(before[number], signal.SIGKILL)
+        while before[number] in lab.await_processes(container, proxy.PROCESSES):
+            time.sleep(0.1)
+        lab.await_answer(made, "new")
+    assert lab.restarts(container) == 0
+    kill(container)
+    lab.await_answer(made, "new")
+    assert lab.restarts(container) == 1
 
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            if ask(made) == (200, "new"):
-                break
-        except OSError:
-            pass
-        assert time.monotonic() < deadline, lab.containers()
+
+def test_a_replica_that_hangs_is_started_again(lab: Lab) -> None:
+    """Its liveness probe ends it and the engine starts it, while no wf does anything; how it was is in its log."""
+    probe = Probe(path="/ready", period=0.5, failures=2)
+    made = lab.deployments.create("it", replace(lab.spec(), liveness=probe), by="me")
+    replica = made.replicas[0].name
+
+    os.kill(lab.processes(replica)[1], signal.SIGSTOP)  # after the engine's own first one
+
+    deadline = time.monotonic() + 60
+    while not lab.restarts(replica):
+        assert time.monotonic() < deadline
         time.sleep(0.2)
+    lab.await_answer(made, "hello")
+    lines = lab.deployments.logs("it")[replica]
+    assert "wf: the liveness probe failed 2 times in a row: this replica is ended" in lines
 
 
 def test_an_update_whose_wf_was_killed_is_undone(lab: Lab) -> None:

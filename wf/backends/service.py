@@ -44,6 +44,8 @@ class Service:
     """Port in the container -> the addresses and ports of this machine that lead to it."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Files to put in before it starts."""
+    programs: Mapping[str, bytes] = field(default_factory=dict)
+    """The same, but they may be executed."""
     cpus: float | None = None
     memory: int | None = None
     health: HealthCommand | None = None

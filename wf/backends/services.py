@@ -80,6 +80,26 @@ class Services:
             pairs = self._client.inspect_image(image_id)["Config"].get("Env") or ()
         return dict(pair.split("=", 1) for pair in pairs)
 
+    def image_command(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """An image's entrypoint, and the arguments that it gets where a container brings none."""
+        with reporting("an image cannot be looked up"):
+            config = self._client.inspect_image(image_id)["Config"]
+        return tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ())
+
+    def image_file(self, image_id: str, path: str) -> bytes:
+        """The content of a file of an image."""
+        with reporting(f"{path} cannot be read from an image"):
+            created = self._client.create_container(image_id, ["true"])["Id"]
+            try:
+                chunks, _ = self._client.get_archive(created, path)
+                with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+                    content = tar.extractfile(tar.getmembers()[0])
+            finally:
+                remove_container(self._client, created)
+        if content is None:
+            raise EnvironmentProblem(f"{path} is no file in an image that should have it there")
+        return content.read()
+
     def doorway(self) -> Doorway | None:
         """How containers reach this machine, if they do."""
         return find_doorway(self._engine)
@@ -119,6 +139,8 @@ class Services:
             try:
                 for path, content in service.files.items():
                     self.put(created, path, content)
+                for path, content in service.programs.items():
+                    self.put(created, path, content, mode=0o755)
                 self._client.start(created)
             except BaseException as error:
                 remove_container(self._client, created)
@@ -145,13 +167,13 @@ class Services:
                     continue  # somebody has just removed it
         return found
 
-    def put(self, container: str, path: str, content: bytes) -> None:
+    def put(self, container: str, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file into a container, whether it runs or not."""
         place = PurePosixPath(path)
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             entry = tarfile.TarInfo(place.name)
-            entry.size, entry.mode = len(content), 0o644
+            entry.size, entry.mode = len(content), mode
             tar.addfile(entry, io.BytesIO(content))
         with reporting(f"{path} cannot be written into container {container[:12]}"):
             self._client.put_archive(container, str(place.parent), packed.getvalue())

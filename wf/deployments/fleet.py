@@ -10,7 +10,7 @@ from typing import Final
 
 from wf.backends.service import HealthCommand, Seen, Service
 from wf.backends.services import Services
-from wf.deployments import proxy
+from wf.deployments import liveness, proxy
 from wf.deployments.mounts import mount, serving_folder
 from wf.deployments.proxy import Counts, Target
 from wf.deployments.spec import DeploymentSpec, Revision
@@ -54,6 +54,7 @@ class Fleet:
         predictions: Path,
         labels: Mapping[str, str],
         proxy_image: Callable[[], str],
+        watcher_image: Callable[[], str],
         tell: Callable[[str], None],
     ) -> None:
         self._services = services
@@ -65,6 +66,7 @@ class Fleet:
         self._labels = {**labels, LABEL: deployment}
         self._network = f"wf-{deployment}"
         self._proxy_image = proxy_image
+        self._watcher_image = watcher_image
         self._tell = tell
 
     # Looking
@@ -105,6 +107,10 @@ class Fleet:
         if spec.prediction_log:
             self._predictions.mkdir(parents=True, exist_ok=True)
             writable, env = ((self._predictions, _PREDICTIONS),), {"PREDICTION_LOG": _PREDICTIONS, **env}
+        command, programs = spec.command, dict[str, bytes]()
+        if spec.liveness:
+            command = liveness.watched(self._whole_command(revision), spec.liveness, spec.port, _patience(spec))
+            programs[liveness.PLACE] = self._services.image_file(self._watcher_image(), liveness.PROGRAM)
         name = f"wf-{self._host_name}-{revision.number}-{token_hex(3)}"
         self._tell(f"starting {name}")
         self._services.start(
@@ -113,10 +119,11 @@ class Fleet:
                 image=revision.image,
                 labels={**self._labels, "wf.role": "replica", "wf.revision": str(revision.number)},
                 network=self._network,
-                command=spec.command,
+                command=command,
                 env=env,
                 mounts=mounts,
                 writable=writable,
+                programs=programs,
                 cpus=spec.cpus,
                 memory=spec.memory,
                 health=_health(spec),
@@ -147,7 +154,7 @@ class Fleet:
         """Wait until every request that was routed differently has its answer."""
         found = self._proxy()
         deadline = time.monotonic() + proxy.DRAIN + 5
-        while found and len(self._services.processes(found.id)) > 2 and time.monotonic() < deadline:
+        while found and len(self._services.processes(found.id)) > proxy.PROCESSES and time.monotonic() < deadline:
             time.sleep(_LOOK)
 
     def await_ready(self, names: Collection[str], prepared: Prepared) -> None:
@@ -156,8 +163,7 @@ class Fleet:
         Raises:
             DeploymentFailed: one of them ended, or they take longer than their startup probe allows.
         """
-        probe = prepared.revision.spec.startup
-        patience = probe.initial_delay + probe.period * probe.failures if probe else PATIENCE
+        patience = _patience(prepared.revision.spec)
         deadline = time.monotonic() + patience
         while True:
             counts = self.counts()
@@ -209,6 +215,14 @@ class Fleet:
         for each in sorted(self._services.find(self._labels), key=lambda one: one.labels.get("wf.role") != "proxy"):
             self._services.remove(each.id, GRACE if each.labels.get("wf.role") == "replica" else 1)
         self._services.remove_network(self._network)
+
+    def _whole_command(self, revision: Revision) -> tuple[str, ...]:
+        """What a container of it runs: see `DeploymentSpec.command`."""
+        command = revision.spec.command
+        if command and not command[0].startswith("-"):
+            return command
+        entrypoint, arguments = self._services.image_command(revision.image)
+        return (*entrypoint, *(command or arguments))
 
     # The proxy
 
@@ -265,9 +279,15 @@ def revision_of(replica: Seen) -> int:
     return int(replica.labels["wf.revision"])
 
 
+def _patience(spec: DeploymentSpec) -> float:
+    """Seconds until a replica must be ready."""
+    probe = spec.startup
+    return probe.initial_delay + probe.period * probe.failures if probe else PATIENCE
+
+
 def _health(spec: DeploymentSpec) -> HealthCommand | None:
     """The engine runs the command of a probe; the first that has one counts."""
-    for probe in (spec.readiness, spec.liveness, spec.startup):
+    for probe in (spec.readiness, spec.startup):
         if probe and probe.command:
             return HealthCommand(probe.command, probe.period, probe.timeout, probe.failures, probe.initial_delay)
     return None

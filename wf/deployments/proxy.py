@@ -8,8 +8,24 @@ from wf.deployments.spec import DeploymentSpec, Probe
 
 IMAGE = "haproxy:lts"
 CONFIG_PATH = "/usr/local/etc/haproxy/haproxy.cfg"
-COMMAND = ("haproxy", "-W", "-db", "-f", CONFIG_PATH)
-"""A master with workers: told by SIGUSR2 to read its configuration anew, it closes no port and drops no request."""
+COMMAND = (
+    "bash",
+    "-c",
+    f"""\
+trap 'kill -USR2 $!' USR2
+trap 'kill $!; exit' TERM
+while true; do
+    haproxy -W -db -f {CONFIG_PATH} &
+    while kill -0 $!; do wait $!; done 2>/dev/null
+    sleep 0.05 &
+    wait $!
+done""",
+)
+"""A master with workers, begun anew at once if one of them is killed: the container need not be started again.
+
+Told by SIGUSR2 to read its configuration anew, the master closes no port and drops no request."""
+PROCESSES = 3
+"""The shell, the master and the worker: more of them are workers that finish what they have begun."""
 HTTP_PORT, GRPC_PORT = 8080, 8081
 KEEP_ALIVE = 4
 """Seconds that an idle connection stays open: a worker that is replaced lives at least so long if there is one."""
@@ -113,14 +129,15 @@ _BY_NAME = "resolvers engine resolve-prefer ipv4 init-addr libc,none"
 def _checks(target: Target) -> list[str]:
     """A backend without traffic, whose only server is checked: each revision may have probes of its own."""
     probe = target.spec.readiness or Probe(period=2.0)
-    paths = [each for each in (target.spec.liveness, target.spec.readiness) if each and each.path]
+    asked = [each for each in (target.spec.liveness, target.spec.readiness) if each and each.path]
+    paths = dict.fromkeys((each.port or target.spec.port, each.path) for each in asked)
     lines = [f"backend check-{target.name}", f"    timeout check {_milliseconds(probe.timeout)}"]
     if paths:
         lines.append("    option httpchk")
-    for each in paths:
+    for port, path in paths:
         lines += [
-            f"    http-check connect port {each.port or target.spec.port}",
-            f'    http-check send meth GET uri "{each.path}" ver HTTP/1.1 hdr Host localhost',
+            f"    http-check connect port {port}",
+            f'    http-check send meth GET uri "{path}" ver HTTP/1.1 hdr Host localhost',
             "    http-check expect status 200-399",
         ]
     # A replica that is not ready yet is asked more often: nobody shall wait for a period to end.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wf.aliases import find_image
 from wf.backends.services import Services
-from wf.deployments import proxy
+from wf.deployments import liveness, proxy
 from wf.deployments.describe import describe
 from wf.deployments.fleet import Fleet, Prepared
 from wf.deployments.spec import Deployment, DeploymentSpec, Revision
@@ -64,6 +64,7 @@ class Workplace:
             predictions=self.store.layout.predictions(record.id),
             labels={"wf": "1", "wf.project": project_id(self.root).removeprefix("p")},
             proxy_image=lambda: self.services.image(self._image(proxy.IMAGE)),
+            watcher_image=lambda: self.services.image(self._image(liveness.IMAGE)),
             tell=self.tell,
         )
 
