@@ -213,3 +213,12 @@ def test_a_workflow_that_takes_too_long_cleans_up(project: Project) -> None:
         "a failed: the workflow timed out after 0.2 s",
         "tidy succeeded",
     ]
+
+
+def test_a_comparison_with_what_was_not_made_is_told(tmp_path: Path) -> None:
+    """The job that should have written it failed; one between them ran all the same."""
+    project = Project(tmp_path)
+    asks = job(condition=when(UpstreamOutput("a", "x"), "==", "yes"))
+
+    project.run("a -> b -> c", a=job(exit=1, outputs={"x": "string"}), b=job(condition=ALWAYS), c=asks)
+    assert project.story()[-1] == "c failed: its condition cannot be decided: `a` did not write `x`"

@@ -9,6 +9,7 @@ import pytest
 from tests.commands.test_run import Small
 from tests.projects import make_project
 from wf.cli import main
+from wf.store import Store
 
 WORKFLOW = """
     inputs: {word: {type: string, with: {value: hello}}}
@@ -141,3 +142,32 @@ def test_a_plan_of_a_failed_job_says_so(tmp_path: Path) -> None:
     small.wf("run", "say.yaml", "--set", "word=no")
 
     assert _expected(small, "--set", "word=no")[1:] == ["runs    it failed in run 1", "runs    it has not run before"]
+
+
+def test_a_plan_says_what_an_if_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the first run from inputs alone, later also from what is done."""
+    workflow = """
+        inputs: {ask: {type: string, with: {value: no}}}
+        jobs:
+          First: {uses: script@v1, with: {image: x, script: "true"}}
+          Asked: {needs: [First], if: workflow.inputs.ask == yes, uses: script@v1, with: {image: x, script: "true"}}
+          After: {needs: [Asked], uses: script@v1, with: {image: x, script: "true"}}
+          Repair: {needs: [First], if: failure(), uses: script@v1, with: {image: x, script: "true"}}
+        """
+    make_project(tmp_path, workflow)
+    monkeypatch.chdir(tmp_path)
+
+    for is_first in (True, False):
+        assert main(["plan", "workflow.yaml"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "workflow.yaml: 4 jobs, 2 of them skipped"
+        assert [line.strip() for line in lines if re.match("   (runs|skipped|perhaps)", line)] == [
+            "runs    it leaves no outputs, so it runs for its effect",
+            "skipped `workflow.inputs.ask == yes` does not hold: it is `no`",
+            "perhaps only if a job before it fails; then it runs: it leaves no outputs, so it runs for its effect",
+            "skipped it needs `Asked`, which is skipped",
+        ]
+        if is_first:
+            Store.open(tmp_path).close()

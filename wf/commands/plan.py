@@ -56,12 +56,11 @@ def execute(arguments: argparse.Namespace) -> int:
 def _forecasts(
     plan: Plan, reuse: "Reuse", settings: "Settings", arguments: argparse.Namespace
 ) -> "dict[str, Forecast]":
-    from wf.runner.forecast import Forecast, forecast
-    from wf.runner.reuse import why_always
+    from wf.runner.forecast import first_forecast, forecast
     from wf.store.layout import Layout
 
     if not Layout(plan.root).database.exists():
-        return {task.id: Forecast(reason=why_always(task, reuse) or "it has not run before") for task in plan.tasks}
+        return first_forecast(plan, reuse)
 
     from wf.backends.choose import choose
     from wf.secrets import load_secrets
@@ -78,10 +77,9 @@ def _forecasts(
 
 def _as_text(plan: Plan, forecasts: "Mapping[str, Forecast]") -> str:
     stored = sum(each.cached_from is not None for each in forecasts.values())
-    lines = [
-        f"{plan.workflow}: {len(plan.tasks)} job{'s' if len(plan.tasks) > 1 else ''}"
-        + (f", {stored} of them cached" if stored else "")
-    ]
+    skipped = sum(each.verdict == "skipped" for each in forecasts.values())
+    parts = [f"{number} of them {what}" for number, what in ((stored, "cached"), (skipped, "skipped")) if number]
+    lines = [", ".join([f"{plan.workflow}: {len(plan.tasks)} job{'s' if len(plan.tasks) > 1 else ''}", *parts])]
     if plan.inputs:
         lines.append("inputs  " + ", ".join(f"{name}={value}" for name, value in plan.inputs.items()))
     for number, task in enumerate(plan.tasks, 1):
@@ -91,9 +89,17 @@ def _as_text(plan: Plan, forecasts: "Mapping[str, Forecast]") -> str:
 
 
 def _expected(forecast: "Forecast") -> str:
-    if forecast.cached_from is not None:
-        return f"cached  from run {forecast.cached_from}"
-    return f"runs    {forecast.reason}"
+    cached = f"from run {forecast.cached_from}" if forecast.cached_from is not None else ""
+    match forecast.verdict:
+        case "skipped":
+            return f"skipped {forecast.reason}"
+        case "perhaps":
+            then = f"it is cached {cached}" if cached else f"it runs: {forecast.reason}"
+            return f"perhaps {forecast.condition}; then {then}"
+        case "runs" if cached:
+            return f"cached  {cached}"
+        case "runs":
+            return f"runs    {'; '.join(filter(None, (forecast.reason, forecast.condition)))}"
 
 
 def _details(task: Task) -> list[str]:
@@ -184,6 +190,8 @@ def _as_json(plan: Plan, forecasts: "Mapping[str, Forecast]") -> dict[str, objec
                 "name": task.id,
                 "cached_from": forecasts[task.id].cached_from,
                 "reason": forecasts[task.id].reason,
+                "verdict": forecasts[task.id].verdict,
+                "condition": forecasts[task.id].condition,
                 "uses": task.action,
                 "image": _image(task.image),
                 "image_stands_for": _stands_for(task.image),

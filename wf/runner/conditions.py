@@ -33,7 +33,7 @@ def why_not(
     condition: Condition,
     states: Mapping[str, JobState],
     before: Iterable[str],
-    output: Callable[[UpstreamOutput], str],
+    output: Callable[[UpstreamOutput], str | None],
     metric: Callable[[JobMetric], float | None],
 ) -> str:
     """Why a task does not run, although what it needs has ended as it must; nothing if it runs.
@@ -42,7 +42,7 @@ def why_not(
         condition: of the task.
         states: of all jobs.
         before: the jobs that the task waits for, directly or through others.
-        output: gives the text of an output.
+        output: gives the text of an output, if there is one.
         metric: gives a figure, if there is one.
 
     Raises:
@@ -61,7 +61,7 @@ def why_not(
 def _find(
     comparison: Comparison,
     states: Mapping[str, JobState],
-    output: Callable[[UpstreamOutput], str],
+    output: Callable[[UpstreamOutput], str | None],
     metric: Callable[[JobMetric], float | None],
 ) -> Scalar:
     match comparison.subject:
@@ -70,7 +70,11 @@ def _find(
         case JobResult(job):
             return states[job]
         case UpstreamOutput():
-            return output(comparison.subject).strip()
+            text = output(comparison.subject)
+            if text is None:
+                written = comparison.subject
+                raise TaskFailed(f"its condition cannot be decided: `{written.job}` did not write `{written.output}`")
+            return text.strip()
         case JobMetric(job, name):
             figure = metric(comparison.subject)
             if figure is None:

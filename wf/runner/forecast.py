@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from wf.backends.base import Backend
 from wf.cache import CacheKey, explain
@@ -20,12 +21,15 @@ from wf.plan import (
 )
 from wf.runner.code import Code
 from wf.runner.gather import index_text, key_names
+from wf.runner.prospects import Prospect, Prospects, Verdict
 from wf.runner.reuse import Reuse, decide, make_key, why_always
 from wf.secrets import Secrets
 from wf.store import Store
 from wf.store.artifacts import text_digest
 from wf.store.history import recorded_name
 from wf.store.snapshot import snapshot_steps
+
+_FIRST: Final = "it has not run before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,11 @@ class Forecast:
     cached_from: int | None = None
     """The run whose outputs would stand for the job's; it would run if there is none."""
     reason: str = ""
-    """Why it would run."""
+    """Why it would run, or be skipped."""
+    verdict: Verdict = "runs"
+    """Whether it would run, or have to, at all."""
+    condition: str = ""
+    """On what it depends whether it does."""
 
 
 def forecast(
@@ -54,6 +62,26 @@ def forecast(
     return {task.id: forecaster.look_at(task) for task in plan.tasks}
 
 
+def first_forecast(plan: Plan, reuse: Reuse) -> dict[str, Forecast]:
+    """The same where nothing has run yet."""
+
+    def text(output: UpstreamOutput) -> str:
+        raise AssertionError(f"{output.job} is not done")
+
+    prospects = Prospects(plan, text)
+
+    def look_at(task: Task) -> Forecast:
+        return _with(prospects.of(task), lambda: Forecast(reason=why_always(task, reuse) or _FIRST))
+
+    return {task.id: look_at(task) for task in plan.tasks}
+
+
+def _with(prospect: Prospect, look_closer: Callable[[], Forecast]) -> Forecast:
+    if prospect.verdict == "skipped":
+        return Forecast(reason=prospect.sentence, verdict="skipped")
+    return replace(look_closer(), verdict=prospect.verdict, condition=prospect.sentence)
+
+
 class _Forecaster:
     def __init__(
         self, plan: Plan, backend: Callable[[], Backend], store: Store, secrets: Secrets, reuse: Reuse
@@ -67,9 +95,16 @@ class _Forecaster:
         self._code = Code(*snapshot_steps(store.layout)) if any(task.is_step for task in plan.tasks) else None
         self._digests: dict[UpstreamOutput, str] = {}
         """Of the outputs that jobs would have."""
+        self._prospects = Prospects(plan, self._text)
 
     def look_at(self, task: Task) -> Forecast:
         """What would become of a task, after all that it needs were looked at."""
+        return _with(self._prospects.of(task), lambda: self._look_closer(task))
+
+    def _text(self, output: UpstreamOutput) -> str:
+        return self._store.artifacts.path(self._digests[output]).read_text(encoding="utf-8", errors="replace")
+
+    def _look_closer(self, task: Task) -> Forecast:
         if reason := why_always(task, self._reuse):
             return Forecast(reason=reason)
         last = self._store.last_execution(self._workflow, task.id)
@@ -90,10 +125,11 @@ class _Forecaster:
             if decision.earlier:
                 for name, artifact in decision.earlier.outputs.items():
                     self._digests[UpstreamOutput(task.id, name)] = artifact.digest
+                self._prospects.done(task.id, decision.earlier.metrics)
                 return Forecast(decision.earlier.run)
             return Forecast(reason=decision.reason)
         known = explain(_with_unknown(key, task, last.key, image), last.key) if last else []
-        return Forecast(reason="; ".join([*known, *unknown]) if last else "it has not run before")
+        return Forecast(reason="; ".join([*known, *unknown]) if last else _FIRST)
 
     def _inputs(self, task: Task) -> tuple[dict[str, str], list[str]]:
         """The digests of what it would read, and for all others why they are not known."""

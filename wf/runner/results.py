@@ -76,8 +76,10 @@ class Results:
         """A figure, if its job recorded it."""
         return self._metrics.get((metric.job, metric.name))
 
-    def text(self, output: UpstreamOutput) -> str:
-        """What an output says."""
+    def text(self, output: UpstreamOutput) -> str | None:
+        """What an output says, if it was written."""
+        if not self.has(output):
+            return None
         return self._output(output.job, output.output).path.read_text(encoding="utf-8", errors="replace")
 
     def has(self, source: InputSource) -> bool:
