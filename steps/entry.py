@@ -39,19 +39,20 @@ class StepInputs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-def _split_commas(value: object) -> object:
+def split_commas(value: object) -> object:
+    """The parts of `[a, b]` or `a,b`; what is no text is left as it is."""
     if isinstance(value, str):
         return [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
     return value
 
 
-IntList = Annotated[tuple[int, ...], BeforeValidator(_split_commas)]
+IntList = Annotated[tuple[int, ...], BeforeValidator(split_commas)]
 """Whole numbers, as a list or as text: `[256, 64]` or `256,64`."""
 
-FloatList = Annotated[tuple[float, ...], BeforeValidator(_split_commas)]
+FloatList = Annotated[tuple[float, ...], BeforeValidator(split_commas)]
 """Numbers, as a list or as text: `[0.6, 0.8]` or `0.6,0.8`."""
 
-TextList = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+TextList = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 """Words, as a list or as text: `[cache, site]` or `cache,site`."""
 
 Inputs = TypeVar("Inputs", bound=StepInputs)

@@ -45,7 +45,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     trained = trained_model.load(work.input("model"))
     parts = split.parts()
     predictions = {
-        name: trained.model.predict_ratings(data.encode(part, trained.vocabulary)) for name, part in parts.items()
+        name: trained.model.predict_ratings(trained.encode(part, split.users)) for name, part in parts.items()
     }
     in_turn = trained.model.predict_in_turn(data.encode_in_turn(list(parts.values()), trained.vocabulary))
     ends = np.cumsum([len(part) for part in parts.values()])[:-1]

@@ -43,7 +43,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
             "the split has no validation rows, by which the best epoch is chosen: "
             "change the split's parameters so that it has some"
         )
-    training_data = training.encode_training_data(split)
+    training_data = training.encode_training_data(split, with_profiles=inputs.reads_profiles)
     print(
         f"{split.dataset}: {len(split.train):,} training rows, {len(split.validation):,} validation rows, "
         f"{len(training_data.vocabulary.users):,} users, {len(training_data.vocabulary.titles):,} titles"

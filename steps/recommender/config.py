@@ -1,18 +1,25 @@
 """What can be chosen about a model and its training, and the values that were measured to be good."""
 
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from steps.entry import IntList, StepInputs
+from steps.entry import IntList, StepInputs, split_commas
 
 ModelName = Literal["bias", "mf", "ranking", "dcn", "history"]
+FeatureName = Literal["genres", "year", "time", "popularity", "age", "words", "demographics"]
 
 SUITED: Final[dict[ModelName, dict[str, Any]]] = {
     "bias": {"optimizer": "adam", "learning_rate": 0.02, "l2": 5.0, "epochs": 30},
     "mf": {"optimizer": "adam", "learning_rate": 0.005, "l2": 10.0, "epochs": 60, "embedding_size": 16},
     "ranking": {},
-    "dcn": {"optimizer": "adam", "learning_rate": 0.002, "l2": 0.001, "epochs": 20},
+    "dcn": {
+        "optimizer": "adam",
+        "learning_rate": 0.002,
+        "l2": 0.001,
+        "epochs": 20,
+        "features": ("genres", "year", "time", "popularity", "age"),
+    },
     "history": {
         "optimizer": "adam",
         "learning_rate": 0.005,
@@ -24,6 +31,10 @@ SUITED: Final[dict[ModelName, dict[str, Any]]] = {
     },
 }
 """What differs from the defaults of `TrainingConfig`, which suit the ranking model."""
+
+
+WITH_FEATURES: Final[tuple[ModelName, ...]] = ("ranking", "dcn")
+"""The models that read the features that `features` names."""
 
 
 class TrainingConfig(StepInputs):
@@ -39,6 +50,12 @@ class TrainingConfig(StepInputs):
     learning_rate: float = Field(0.1, gt=0, le=10, description="step size of the optimizer")
     batch_size: int = Field(8192, ge=1, description="rows in one step of the optimizer")
     embedding_size: int = Field(32, ge=1, le=4096, description="numbers that describe each user and each title")
+    features: Annotated[tuple[FeatureName, ...], BeforeValidator(split_commas)] = Field(
+        (),
+        description="of ranking and dcn, what is read beside the ids: genres, year, time (of the "
+        "request), popularity and age (of the title at that time), words (of the title), demographics (gender, "
+        "age group and occupation of the user)",
+    )
     layers: IntList = Field((256, 64), description="sizes of the hidden layers, first to last")
     l2: float = Field(
         0.01,
@@ -70,6 +87,11 @@ class TrainingConfig(StepInputs):
     )
     seed: int = Field(1, ge=0, lt=2**31, description="decides everything random")
 
+    @property
+    def reads_profiles(self) -> bool:
+        """Whether the model reads what is known of users."""
+        return "demographics" in self.features
+
     @model_validator(mode="before")
     @classmethod
     def _defaults_suit_the_model(cls, given: Any) -> Any:
@@ -82,6 +104,8 @@ class TrainingConfig(StepInputs):
     def _layers_are_sizes(self) -> Self:
         if any(not 1 <= size <= 65_536 for size in self.layers):
             raise ValueError(f"layers must be sizes from 1 to 65536, not {list(self.layers)}")
+        if self.features and self.model not in WITH_FEATURES:
+            raise ValueError(f"features are for the models {' and '.join(WITH_FEATURES)}, not for {self.model}")
         if self.model == "history" and self.hide_users:
             raise ValueError("hide_users must be 0 for the model history, which learns from whole users")
         return self

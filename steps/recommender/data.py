@@ -16,7 +16,8 @@ from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 Columns = Mapping[str, npt.NDArray[Any]]
 """Equally long columns by name: `user` and `title` are embedding rows (int32), `rating` is float32, `timestamp` int64
-seconds since 1970; `owner`, where it is there, tells apart users whom the vocabulary does not know (int32)."""
+seconds since 1970. Where they are there, `owner` tells apart users whom the vocabulary does not know, and `profile`
+says what is known of them (both int32)."""
 
 PARTS: Final = ("train", "validation", "test")
 RATING_COLUMNS: Final = ("user_id", "item_id", "title", "rating", "timestamp")
@@ -42,6 +43,8 @@ class Split:
     """The name of the data."""
     items: pl.DataFrame | None = None
     """What is known of items: `item_id`, `year` and `genres`, where the source has that."""
+    users: pl.DataFrame | None = None
+    """What is known of users: `user_id`, `gender`, `age` and `occupation`, where the source has that."""
 
     def parts(self) -> dict[str, pl.DataFrame]:
         """The parts that have rows, by name."""
@@ -68,6 +71,7 @@ def read_split(folder: Path) -> Split:
         scale=scale,
         dataset=str(description.get("name", "ratings")),
         items=_read_if_there(folder / "items.parquet"),
+        users=_read_if_there(folder / "users.parquet"),
     )
 
 

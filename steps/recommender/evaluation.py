@@ -3,17 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from steps.recommender import baselines, data, metrics
 from steps.recommender.baselines import Baseline, Bias
 from steps.recommender.data import Columns, RatingScale, Split
+from steps.recommender.fairness import Gap, SliceResult, judge_slices
 from steps.recommender.metrics import Bootstrap, CalibrationBin, Comparison, Floats, Quality
-from steps.recommender.vocabulary import OOV_ROW, Vocabulary
+from steps.recommender.slices import slices
+from steps.recommender.vocabulary import Vocabulary
 
 MODEL: Final = "model"
 """The name of the judged model among the systems; the others are baselines."""
@@ -27,18 +28,6 @@ class PartResult:
     rows: int
     users: int
     systems: Mapping[str, Quality]
-
-
-@dataclass(frozen=True, slots=True)
-class SliceResult:
-    """The model and the best baseline on the rows that have something in common; None where there are no rows."""
-
-    name: str
-    rows: int
-    users: int
-    model: Quality | None
-    baseline: Quality | None
-    comparison: Comparison | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +49,7 @@ class Evaluation:
     """The baseline with the lowest RMSE on the validation rows, which `comparison` is with."""
     comparison: Comparison
     slices: Sequence[SliceResult]
+    gaps: Sequence[Gap]
     distribution: Distribution
     calibration: Sequence[CalibrationBin]
     prequential: Mapping[str, PartResult]
@@ -97,12 +87,21 @@ def judge(
     in_turn = _systems_in_turn(split, vocabulary, fitted["title mean"], predictions_in_turn)
     bootstraps_in_turn = {name: _bootstrap(part, in_turn[name], seed) for name, part in parts.items()}
     truth, predicted = columns[judged_on]["rating"], predictions[judged_on]
+    slice_results, gaps = judge_slices(
+        slices(split, parts[judged_on], columns["train"], columns[judged_on]),
+        parts[judged_on]["user_id"].rank("dense").to_numpy(),
+        truth,
+        predicted,
+        systems[judged_on][best],
+        seed=seed,
+    )
     return Evaluation(
         judged_on=judged_on,
         parts={name: _part_result(part, systems[name], bootstraps[name]) for name, part in parts.items()},
         best_baseline=best,
         comparison=bootstraps[judged_on].compare(MODEL, best),
-        slices=_slices(parts[judged_on], columns[judged_on], systems[judged_on], best, seed),
+        slices=slice_results,
+        gaps=gaps,
         distribution=distribution(truth, predicted, split.scale),
         calibration=metrics.calibration(truth, predicted),
         prequential={name: _part_result(part, in_turn[name], bootstraps_in_turn[name]) for name, part in parts.items()},
@@ -211,38 +210,3 @@ def _rate(baseline: Baseline, columns: Columns, scale: RatingScale) -> Floats:
 def _bootstrap(rows: pl.DataFrame, systems: Mapping[str, Floats], seed: int) -> Bootstrap:
     users = rows["user_id"].rank("dense").to_numpy()  # numbers group faster than text
     return Bootstrap(users, rows["rating"].to_numpy(), systems, seed=seed)
-
-
-def _slices(
-    rows: pl.DataFrame, columns: Columns, systems: Mapping[str, Floats], baseline: str, seed: int
-) -> list[SliceResult]:
-    warm_user, warm_title = columns["user"] != OOV_ROW, columns["title"] != OOV_ROW
-    masks: dict[str, npt.NDArray[Any]] = {
-        "known user, known title": warm_user & warm_title,
-        "new user, known title": ~warm_user & warm_title,
-        "known user, new title": warm_user & ~warm_title,
-        "new user, new title": ~warm_user & ~warm_title,
-    }
-    return [_slice(name, rows, mask, systems, baseline, seed) for name, mask in masks.items()]
-
-
-def _slice(
-    name: str,
-    rows: pl.DataFrame,
-    mask: npt.NDArray[np.bool_],
-    systems: Mapping[str, Floats],
-    baseline: str,
-    seed: int,
-) -> SliceResult:
-    if not mask.any():
-        return SliceResult(name, 0, 0, None, None, None)
-    chosen = rows.filter(mask)
-    bootstrap = _bootstrap(chosen, {system: systems[system][mask] for system in (MODEL, baseline)}, seed)
-    return SliceResult(
-        name=name,
-        rows=len(chosen),
-        users=chosen["user_id"].n_unique(),
-        model=bootstrap.quality(MODEL),
-        baseline=bootstrap.quality(baseline),
-        comparison=bootstrap.compare(MODEL, baseline),
-    )

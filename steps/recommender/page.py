@@ -10,10 +10,10 @@ from steps.recommender.evaluation import (
     PREQUENTIAL_BASELINE,
     Evaluation,
     PartResult,
-    SliceResult,
     interval,
     verdict,
 )
+from steps.recommender.fairness_page import fairness_sections
 from steps.recommender.history import EpochResult
 
 
@@ -30,7 +30,7 @@ def build_page(
     sections = [
         _systems_section(evaluation),
         _prequential_section(evaluation),
-        _slices_section(evaluation),
+        *fairness_sections(evaluation.slices, evaluation.gaps, evaluation.judged_on, evaluation.best_baseline),
         _training_section(history, best_epoch),
         _predictions_section(evaluation),
         _parameters_section(parameters),
@@ -82,25 +82,6 @@ def _prequential_section(evaluation: Evaluation) -> str:
     )
     tables = (_part_table(part, result) for part, result in reversed(list(evaluation.prequential.items())))
     return document.section("With the user's earlier ratings known", f"<p>{escape(about)}</p>", *tables)
-
-
-def _slices_section(evaluation: Evaluation) -> str:
-    about = (
-        f"RMSE on {evaluation.judged_on}. What training saw is known, the rest is new. The baseline is "
-        f"{evaluation.best_baseline}; the difference is the model's RMSE minus the baseline's."
-    )
-    rows = [_slice_row(result) for result in evaluation.slices]
-    return document.section(
-        "Known and new users and titles", document.table(about, ["rows of", "model", "baseline", "difference"], rows)
-    )
-
-
-def _slice_row(result: SliceResult) -> list[str]:
-    name = f'{escape(result.name)} <span class="detail">{result.rows:,} ratings, {result.users:,} users</span>'
-    if not (result.model and result.baseline and result.comparison):
-        return [name, "-", "-", "-"]
-    difference = document.estimate(result.comparison.difference, sign="+")
-    return [name, document.estimate(result.model.rmse), document.estimate(result.baseline.rmse), difference]
 
 
 def _training_section(history: Sequence[EpochResult], best_epoch: int) -> str:

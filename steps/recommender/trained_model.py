@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale, Split, require_files
 from steps.recommender.features import TitleTable
 from steps.recommender.history import EpochResult
 from steps.recommender.models import Basis, RatingModel, build_model
+from steps.recommender.profiles import Profiles, encode
 from steps.recommender.training import Training, TrainingData, encode_training_data
 from steps.recommender.vocabulary import Vocabulary
 
@@ -38,10 +40,16 @@ class TrainedModel:
     """When the last training rating was given, in seconds since 1970."""
     data_digest: str
     """`TrainingData.digest` of what it was trained on."""
+    profiles: Profiles | None
+    """What is known of its users, where it reads that."""
 
     def was_trained_on(self, split: Split) -> bool:
         """Whether `split` has the training and validation rows that it learned from and was chosen by."""
-        return encode_training_data(split).digest() == self.data_digest
+        return encode_training_data(split, with_profiles=self.config.reads_profiles).digest() == self.data_digest
+
+    def encode(self, part: pl.DataFrame, users: pl.DataFrame | None) -> dict[str, npt.NDArray[Any]]:
+        """The rows of a part of a split, as the model reads them; `users` says what is known of people."""
+        return encode(part, self.vocabulary, self.profiles, users)
 
 
 def save(training: Training, config: TrainingConfig, training_data: TrainingData, folder: Path) -> None:
@@ -61,6 +69,8 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
     training_data.vocabulary.save(folder / VOCABULARY)
     arrays = {f"titles/{name}": array for name, array in training_data.titles.arrays().items()}
     arrays |= {f"train/{name}": array for name, array in training_data.train.items()}
+    if training_data.users is not None:
+        arrays |= {f"users/{name}": array for name, array in training_data.users.arrays().items()}
     np.savez_compressed(folder / BASIS, allow_pickle=False, **arrays)
     training.model.save_weights(folder / WEIGHTS)
 
@@ -78,7 +88,9 @@ def load(folder: Path) -> TrainedModel:
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     with np.load(folder / BASIS, allow_pickle=False) as stored:
         train, titles = _group(stored, "train"), TitleTable.from_arrays(_group(stored, "titles"))
-    model = build_model(config, Basis(vocabulary, scale, description["mean_rating"], titles, train))
+        users = _group(stored, "users")
+    profiles = Profiles.from_arrays(users) if users else None
+    model = build_model(config, Basis(vocabulary, scale, description["mean_rating"], titles, train, profiles))
     model.load_weights(folder / WEIGHTS)
     model.remember(train)
     history = [EpochResult(**record) for record in json.loads((folder / HISTORY).read_text())]
@@ -91,6 +103,7 @@ def load(folder: Path) -> TrainedModel:
         best_epoch=description["best_epoch"],
         last_moment=int(train["timestamp"].max()),
         data_digest=description["data_digest"],
+        profiles=profiles,
     )
 
 

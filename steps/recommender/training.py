@@ -18,6 +18,7 @@ from steps.recommender.data import Columns, RatingScale, Split
 from steps.recommender.features import TitleTable
 from steps.recommender.history import EpochRecord
 from steps.recommender.models import Basis, RatingModel, build_model
+from steps.recommender.profiles import Profiles, encode
 from steps.recommender.vocabulary import Vocabulary
 
 TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
@@ -35,11 +36,12 @@ class TrainingData:
     vocabulary: Vocabulary
     scale: RatingScale
     titles: TitleTable
+    users: Profiles | None = None
 
     def basis(self) -> Basis:
         """What a model may know before it learns."""
         mean = float(np.mean(self.train["rating"]))
-        return Basis(self.vocabulary, self.scale, mean, self.titles, self.train)
+        return Basis(self.vocabulary, self.scale, mean, self.titles, self.train, self.users)
 
     def digest(self) -> str:
         """A fingerprint of all of it: SHA-256 in hexadecimal."""
@@ -57,18 +59,21 @@ class Training:
     best_epoch: int
 
 
-def encode_training_data(split: Split) -> TrainingData:
+def encode_training_data(split: Split, *, with_profiles: bool = False) -> TrainingData:
     """Build the vocabulary of the training rows and look training and validation rows up in it.
 
     What only validation knows is unknown here, as what is new tomorrow will be unknown to the served model.
+    `with_profiles` adds what is known of users, also of new ones.
     """
     vocabulary = Vocabulary.of(split.train)
-    train, validation = (data.encode(part, vocabulary) for part in (split.train, split.validation))
+    people = split.users if with_profiles else None
+    profiles = Profiles.of(people, vocabulary) if people is not None else None
+    train, validation = (encode(part, vocabulary, profiles, people) for part in (split.train, split.validation))
     users = split.validation["user_id"].unique()
     earlier = split.train.filter(pl.col("user_id").is_in(users.implode()))
     in_turn = data.encode_in_turn([earlier, split.validation], vocabulary)
     titles = TitleTable.of(split.train, split.items, vocabulary)
-    return TrainingData(train, validation, in_turn, vocabulary, split.scale, titles)
+    return TrainingData(train, validation, in_turn, vocabulary, split.scale, titles, profiles)
 
 
 def prepare_device() -> str:

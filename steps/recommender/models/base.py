@@ -13,14 +13,15 @@ from steps.recommender import data
 from steps.recommender.data import Columns, RatingScale
 from steps.recommender.explain import Explanation, by_shapley_values
 from steps.recommender.features import TitleTable
+from steps.recommender.profiles import Profiles
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
-FEATURES: Final = ("user", "title", "timestamp")
-"""The columns that say what is asked."""
+FEATURES: Final = ("user", "title", "timestamp", "profile")
+"""The columns that say what is asked; `profile` may be left out."""
 
 Features = dict[str, tf.Tensor]
-"""A batch by column name, each [rows]: `user` and `title` int32, `timestamp` int64 seconds since 1970, and where the
-truth is known `rating` float32."""
+"""A batch by column name, each [rows]: `user` and `title` int32, `timestamp` int64 seconds since 1970, where the truth
+is known `rating` float32, and perhaps `profile` int32."""
 Answers = npt.NDArray[np.float32]
 
 
@@ -35,6 +36,8 @@ class Basis:
     titles: TitleTable
     train: Columns
     """The training rows: who rated what."""
+    users: Profiles | None = None
+    """What is known of the training rows' users, where the source has that."""
 
     @property
     def rows(self) -> int:
@@ -115,7 +118,7 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
         if self._compiled_rate is None:
             self._compiled_rate = tf.function(self.rate, reduce_retracing=True)
         parts = [
-            self._compiled_rate({name: tf.constant(batch[name]) for name in FEATURES}).numpy()
+            self._compiled_rate({name: tf.constant(batch[name]) for name in FEATURES if name in batch}).numpy()
             for batch in data.batches(columns, self.prediction_batch)
         ]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)

@@ -10,6 +10,7 @@ from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
 from steps.recommender.explain import Explanation, by_integrated_gradients, pairs
 from steps.recommender.models.base import Basis, Features, RatingModel, starting_from
+from steps.recommender.models.context import Context
 from steps.recommender.vocabulary import OOV_ROW
 
 
@@ -24,6 +25,7 @@ class RankingModel(RatingModel):
         vocabulary, scale = basis.vocabulary, basis.scale
         self.user_embedding = tf.keras.layers.Embedding(len(vocabulary.users) + 1, config.embedding_size)
         self.title_embedding = tf.keras.layers.Embedding(len(vocabulary.titles) + 1, config.embedding_size)
+        self.context = Context(config.features, basis) if config.features else None
         self.hidden = [
             tf.keras.layers.Dense(
                 size, activation=config.activation, kernel_regularizer=tf.keras.regularizers.L2(config.l2)
@@ -43,7 +45,8 @@ class RankingModel(RatingModel):
 
     def describe(self, features: Features) -> dict[str, tf.Tensor]:
         """What the network reads, by what it is about, each float32 [rows, numbers]."""
-        return {"user": self.user_embedding(features["user"]), "title": self.title_embedding(features["title"])}
+        embedded = {"user": self.user_embedding(features["user"]), "title": self.title_embedding(features["title"])}
+        return {**embedded, **self.context(features)} if self.context else embedded
 
     def title_vectors(self) -> tf.Tensor:
         """What tells titles apart, [titles, size]."""

@@ -12,6 +12,7 @@ from steps.recommender.data import RatingScale
 from steps.recommender.features import TitleTable
 from steps.recommender.models import Basis, build_model
 from steps.recommender.models.base import TwoTowers
+from steps.recommender.profiles import Profiles
 from steps.recommender.vocabulary import Vocabulary
 
 SCALE = RatingScale(1.0, 5.0)
@@ -30,10 +31,10 @@ TITLES = TitleTable(
 )
 
 
-def build(**parameters: Any) -> Any:
+def build(users: Profiles | None = None, **parameters: Any) -> Any:
     """A small model, of ranking if nothing is said, without regularisation."""
     config = TrainingConfig(**{"embedding_size": 4, "layers": (16, 8), "l2": 0.0, **parameters})
-    return build_model(config, Basis(VOCABULARY, SCALE, 3.5, TITLES, BATCH))
+    return build_model(config, Basis(VOCABULARY, SCALE, 3.5, TITLES, BATCH, users))
 
 
 def train_step(model: Any) -> None:
