@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wf.errors import TaskFailed
 from wf.graph import ancestors
-from wf.plan import JobMetric, JobResult, Plan, Task, Text, UpstreamOutput
+from wf.plan import JobMetric, Plan, Task, Text, UpstreamOutput
 from wf.runner.conditions import why_not
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class Prospects:
 
     def _undecided(self, task: Task) -> str | None:
         """The job on whose end the task's comparison waits, if it is not known."""
-        match task.condition.comparison and task.condition.comparison.subject:
-            case JobResult(job) | UpstreamOutput(job) | JobMetric(job) if job not in self._ends:
-                return job
-            case None | Text() | JobResult() | UpstreamOutput() | JobMetric():
-                return None
+        subject = task.condition.comparison.subject if task.condition.comparison else None
+        if subject is None or isinstance(subject, Text) or subject.job in self._ends:
+            return None
+        return subject.job
