@@ -69,3 +69,15 @@ def test_a_text_of_several_lines_shows_the_first_that_differs() -> None:
         'with.script line 2: "echo 1" -> "echo 3"'
     ]
     assert explain(shorter, before.to_json()) == ['with.script line 2: "echo 1" -> (unset)']
+
+
+def test_texts_are_shown_but_only_their_digests_count() -> None:
+    """Where an older key has none, there is only the digest to compare."""
+    before = replace(KEY, texts={"ratings": "few"})
+    now = replace(KEY, inputs={"ratings": "bb"}, texts={"ratings": "many"})
+
+    assert before.digest == KEY.digest
+    assert explain(now, before.to_json()) == ['input ratings "few" -> "many"']
+    assert explain(now, KEY.to_json()) == ["input ratings changed"]
+    older = {name: value for name, value in KEY.to_json().items() if name != "texts"}
+    assert explain(now, older) == ["input ratings changed"]

@@ -18,9 +18,10 @@ def test_everything_that_can_be_set(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     (tmp_path / "wf.toml").write_text(
         '[docker]\nbase-images = ["a", "b"]\nbuild-args = {X = "y"}\n[network]\nca-bundle = "ca.pem"\n'
+        '[run]\nlog-limit = "100MiB"\n'
     )
     assert load_settings(tmp_path, {}) == Settings(
-        DockerSettings(("a", "b"), {"X": "y"}), ca_bundle=tmp_path / "ca.pem"
+        DockerSettings(("a", "b"), {"X": "y"}), ca_bundle=tmp_path / "ca.pem", log_limit=100 << 20
     )
 
 
@@ -39,13 +40,14 @@ def test_the_environment_names_the_base_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[dockr]\n", "1:2: unknown table `dockr` (known: docker, images, network)"),
+        ("[dockr]\n", "1:2: unknown table `dockr` (known: docker, images, network, run)"),
         (
             '[docker]\nbase-image = "a"\n',
             "2:1: unknown key in [docker] `base-image` (known: base-images, base-bootstrap, build-args)",
         ),
         ('[docker]\nbase-images = "a"\n', "2:1: `base-images` is not a list of strings"),
         ("[docker]\nbuild-args = {X = 1}\n", "2:1: `build-args` is not a table of strings"),
+        ('[run]\nlog-limit = "much"\n', "2:1: `log-limit` is no size (write one such as 100MiB)"),
         ("docker = 1\n", "1:1: `docker` is not a table"),
         ("[docker]\n\nx x\n", "3:3: not valid TOML: Expected '=' after a key in a key/value pair"),
     ],

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 SCHEMA = 3
@@ -38,10 +39,13 @@ class CacheKey:
     """Parameter that names a file of this machine -> digest of what lies there."""
     extra: str = ""
     """What the workflow adds."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Inputs that are short texts: name -> the text, whose digest is what counts. For sentences alone."""
 
     def to_json(self) -> dict[str, Any]:
         """The key as plain data."""
-        return json.loads(self._text())  # type: ignore[no-any-return]
+        key: dict[str, Any] = json.loads(self._text())
+        return {**key, "texts": dict(self.texts)}
 
     @property
     def digest(self) -> str:
@@ -50,7 +54,8 @@ class CacheKey:
 
     def _text(self) -> str:
         # Parameters may hold paths and the like: their text is what reaches the job.
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, default=str)
+        what_counts = {name: value for name, value in asdict(self).items() if name != "texts"}
+        return json.dumps({"schema": SCHEMA, **what_counts}, sort_keys=True, default=str)
 
 
 def explain(now: CacheKey, before: Mapping[str, Any]) -> list[str]:
@@ -67,13 +72,13 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
 
 def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
     for name, value in now.items():
-        old = before[name]
-        if value == old or (name == "command" and now["parameters"] != before["parameters"]):
+        old = before.get(name)
+        if name == "texts" or value == old or (name == "command" and now["parameters"] != before["parameters"]):
             continue  # a step's command line says again what its parameters say
         if name == "image":
             yield "the image changed"
         elif name == "inputs":
-            yield from _changed_names("input ", value, old)
+            yield from _changed_names("input ", value, old, now.get("texts", {}), before.get("texts", {}))
         elif name == "secrets":
             yield from _changed_names("secret ", dict.fromkeys(value), dict.fromkeys(old))
         elif name == "code":
@@ -89,12 +94,20 @@ def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[
             yield f"{'cache.key' if name == 'extra' else name} {_change(old, value)}"
 
 
-def _changed_names(kind: str, now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
+def _changed_names(
+    kind: str,
+    now: Mapping[str, Any],
+    before: Mapping[str, Any],
+    texts: Mapping[str, str] = MappingProxyType({}),
+    texts_before: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
     for name in sorted({*now, *before}):
         if name not in before:
             yield f"{kind}{name} is new"
         elif name not in now:
             yield f"{kind}{name} is gone"
+        elif now[name] != before[name] and name in texts and name in texts_before:
+            yield f"{kind}{name} {_change(texts_before[name], texts[name])}"
         elif now[name] != before[name]:
             yield f"{kind}{name} changed"
 

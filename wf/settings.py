@@ -10,6 +10,9 @@ build-args = {MIRROR = "https://mirror.example"}                  # for every Do
 
 [network]
 ca-bundle = "/etc/ssl/company.pem"
+
+[run]
+log-limit = "1GiB"   # what is kept of each job's log, the newest; `wf run --log-limit` wins over it
 """
 
 import os
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wf.errors import InvalidWorkflow, Problem, Span
+from wf.plan import parse_size
 
 T = TypeVar("T")
 
@@ -44,6 +48,8 @@ class Settings:
     images: Mapping[str, str] = field(default_factory=dict)
     """Pattern -> the image that stands in for those that it matches, in the order of the file."""
     ca_bundle: Path | None = None
+    log_limit: int | None = None
+    """Bytes of each job's log that are kept; nothing for the usual."""
 
 
 def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -62,7 +68,7 @@ def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settin
         message = str(error).split(" (at ")[0]
         raise InvalidWorkflow([Problem(f"not valid TOML: {message}", Span(path, line, column))]) from None
     reader = _Reader(path, text)
-    reader.refuse_unknown(tables, ("docker", "images", "network"), "table")
+    reader.refuse_unknown(tables, ("docker", "images", "network", "run"), "table")
     docker = reader.table(tables, "docker", ("base-images", "base-bootstrap", "build-args"))
     network = reader.table(tables, "network", ("ca-bundle",))
     base_images = reader.texts(docker, "base-images")
@@ -70,12 +76,13 @@ def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settin
     build_args = reader.text_table(docker, "build-args")
     images = reader.text_table(tables, "images")
     ca_bundle = reader.file(network, "ca-bundle")
+    log_limit = reader.size(reader.table(tables, "run", ("log-limit",)), "log-limit")
     if reader.problems:
         raise InvalidWorkflow(reader.problems)
     if chosen := environ.get("WF_BASE_IMAGE"):
         base_images, base_bootstrap = (chosen,), None
     docker_settings = DockerSettings(base_images or DockerSettings().base_images, build_args, base_bootstrap)
-    return Settings(docker=docker_settings, images=images, ca_bundle=ca_bundle)
+    return Settings(docker=docker_settings, images=images, ca_bundle=ca_bundle, log_limit=log_limit)
 
 
 class _Reader:
@@ -107,6 +114,15 @@ class _Reader:
         if not all(isinstance(value, str) for value in values.values()):
             self._refuse(key, f"`{key}` is not a table of strings")
         return {name: str(value) for name, value in values.items()}
+
+    def size(self, table: Mapping[str, object], key: str) -> int | None:
+        text = self._typed(table, key, "", "a string")
+        if not text:
+            return None
+        size = parse_size(text)
+        if not size:
+            self._refuse(key, f"`{key}` is no size", "write one such as 100MiB")
+        return size
 
     def file(self, table: Mapping[str, object], key: str) -> Path | None:
         text = self._typed(table, key, "", "a string")

@@ -65,6 +65,18 @@ def test_the_last_runs_of_each_workflow_stay(project: Project) -> None:
     assert not project.store.garbage.survey(Retention())
 
 
+def test_a_run_that_can_be_resumed_stays_until_it_is(project: Project) -> None:
+    """The last of its workflow only: whoever ran something else after it has given it up."""
+    assert _gc(project, keep_last=0, older_than=timedelta(days=1)).runs == ()
+    project.store.history._connection.execute("UPDATE runs SET started = '2020-01-01T00:00:00.000Z'")
+
+    assert _gc(project, older_than=timedelta(days=1)).runs == (1, 2, 3)
+    assert _runs(project) == [5, 4]
+    project.run("a", a=_job("5"))
+    project.store.history._connection.execute("UPDATE runs SET started = '2020-01-01T00:00:00.000Z'")
+    assert _gc(project, older_than=timedelta(days=1)).runs == (4, 5)
+
+
 def test_none_at_all_is_kept_if_asked_for(project: Project) -> None:
     """Then the store is empty."""
     _gc(project, keep_last=0)

@@ -1,7 +1,8 @@
 """Free disk space: show what need not be kept, ask, and remove it.
 
 Without a rule no run goes, only what killed programs have left. What a version of a dataset, a model, a pinned run or a
-run that goes on needs always stays, and so does the last run of each workflow that succeeded, but for --keep-last 0.
+run that goes on needs always stays. So do the last run of each workflow that succeeded, and its last run of all if
+`wf resume` could go on with it, but for --keep-last 0.
 """
 
 import argparse

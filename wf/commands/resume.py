@@ -67,12 +67,14 @@ def _changes(unfinished: Unfinished) -> Iterator[str]:
 def _compiled_now(unfinished: Unfinished) -> Plan:
     from wf.compile import compile_file
     from wf.inputs import read_inputs
+    from wf.remembered import recall
     from wf.settings import load_settings
 
     settings, root = unfinished.settings, unfinished.plan.root
     values = read_inputs(Path(settings.inputs)) if settings.inputs else {}
     values |= dict(pair.split("=", 1) for pair in settings.set)
-    plan, _ = compile_file(unfinished.plan.workflow, root, values)
+    workflow = unfinished.plan.workflow
+    plan = recall(workflow, root, values) or compile_file(workflow, root, values)[0]
     plan = with_images(plan, list(settings.image), load_settings(root)).with_inputs_mode(settings.inputs_mode)
     return plan.without_fail_fast() if settings.keep_going else plan
 

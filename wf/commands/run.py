@@ -18,9 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-limit",
         type=_bytes,
-        default=4 << 30,
         metavar="SIZE",
-        help="of each job's log keep this much, the newest; for example 100MiB (4GiB)",
+        help="of each job's log keep this much, the newest; for example 100MiB (what wf.toml says, or 4GiB)",
     )
     parser.add_argument(
         "-k",
@@ -37,9 +36,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from wf.commands.execution import carry_out
     from wf.settings import load_settings
+    from wf.store.joblog import DEFAULT_LIMIT
     from wf.store.resume import Settings
 
-    plan = with_images(plan, arguments.image, load_settings(plan.root)).with_inputs_mode(arguments.inputs_mode)
+    project = load_settings(plan.root)
+    plan = with_images(plan, arguments.image, project).with_inputs_mode(arguments.inputs_mode)
     plan = plan.without_fail_fast() if arguments.keep_going else plan
     settings = Settings(
         backend=arguments.backend,
@@ -51,7 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
         set=tuple(arguments.set),
         image=tuple(arguments.image),
         inputs_mode=arguments.inputs_mode,
-        log_limit=arguments.log_limit,
+        log_limit=arguments.log_limit or project.log_limit or DEFAULT_LIMIT,
         keep_going=arguments.keep_going,
     )
     return carry_out(plan, settings, arguments.output)

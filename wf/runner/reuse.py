@@ -3,12 +3,16 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from wf.cache import CacheKey, explain
-from wf.plan import HostProgram, Task
+from wf.plan import HostProgram, InputSource, Task, Text
 from wf.runner.code import Code
 from wf.store import Store
 from wf.store.reuse import Earlier, LastExecution
+
+_SHORT: Final = 1000
+"""Characters of a text that is kept with the key, beside its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,12 @@ def make_key(
         code=code.files_of(task) if task.is_step and code else {},
         extra=task.cache_key,
         files={local.parameter: digest_of(local.path) for local in task.local_files},
+        texts={given.name: text for given in task.inputs if (text := _short_text(given.source)) is not None},
     )
+
+
+def _short_text(source: InputSource) -> str | None:
+    return source.value if isinstance(source, Text) and len(source.value) <= _SHORT else None
 
 
 def decide(task: Task, key: CacheKey, reuse: Reuse, store: Store, workflow: str, run: int | None = None) -> Decision:

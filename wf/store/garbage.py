@@ -18,6 +18,7 @@ from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row
 from wf.store.layout import Layout, in_use, locked, remove_tree, unused
 from wf.store.removal import digests_in_use, put_aside, remove_runs, removing
+from wf.store.resume import CAN_BE_RESUMED
 from wf.store.state import StateFolder
 
 _IN_PASSING = 3600.0
@@ -28,7 +29,8 @@ _IN_PASSING = 3600.0
 class Retention:
     """Which runs are kept. Without any rule all are.
 
-    The last run of each workflow that succeeded is kept too, unless `keep_last` is 0.
+    The last run of each workflow that succeeded is kept too, and the last of all if it can be resumed, unless
+    `keep_last` is 0.
     """
 
     keep_last: int | None = None
@@ -94,7 +96,9 @@ class Collector:
             row["digest"]: Artifact(row["digest"], row["kind"], row["bytes"], row["files"])
             for row in self._db.execute("SELECT * FROM artifacts")
         }
-        rows = self._db.execute("SELECT id, workflow, state, started, pinned FROM runs ORDER BY id DESC").fetchall()
+        rows = self._db.execute(
+            f"SELECT id, workflow, state, started, pinned, {CAN_BE_RESUMED} AS unfinished FROM runs ORDER BY id DESC"  # noqa: S608
+        ).fetchall()
         logs = {row["id"]: size_of(self._layout.run(row["id"])) for row in rows}
         runs = self._choose(rows, retention, artifacts, logs)
         dropped = tuple(artifacts[each] for each in sorted(artifacts.keys() - digests_in_use(self._db, runs)))
@@ -242,6 +246,7 @@ def _let_go(rows: Iterable[Row], retention: Retention) -> Iterator[int]:
         is_last_good = row["state"] == "succeeded" and workflow not in has_good
         if row["state"] == "succeeded":
             has_good.add(workflow)
-        kept = position < (retention.keep_last or 0) or (is_last_good and retention.keep_last != 0)
+        is_to_resume = position == 0 and row["unfinished"]
+        kept = position < (retention.keep_last or 0) or ((is_last_good or is_to_resume) and retention.keep_last != 0)
         if not (kept or row["pinned"] or row["state"] == "running" or (limit is not None and row["started"] >= limit)):
             yield row["id"]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from wf.errors import InvalidWorkflow, Problem
 from wf.plan import InputsMode, Plan
@@ -12,8 +12,11 @@ from wf.store.database import Connection, Row
 from wf.store.joblog import DEFAULT_LIMIT
 from wf.store.plans import read_plan
 
-_UNFINISHED = "state IN ('failed', 'cancelled', 'interrupted')"
-_NOT_RESUMED = "NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.resumes = runs.id)"
+CAN_BE_RESUMED: Final = (
+    "(state IN ('failed', 'cancelled', 'interrupted')"
+    " AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.resumes = runs.id))"
+)
+"""Of a run, in SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def find_unfinished(db: Connection, ref: str = "") -> Unfinished:
         return _unfinished(row)
     where, of = ("workflow = ?", f" of `{ref}`") if ref else ("? = ''", "")
     row = db.execute(
-        f"SELECT * FROM runs WHERE {_UNFINISHED} AND {_NOT_RESUMED} AND {where} ORDER BY id DESC LIMIT 1",  # noqa: S608
+        f"SELECT * FROM runs WHERE {CAN_BE_RESUMED} AND {where} ORDER BY id DESC LIMIT 1",  # noqa: S608
         (ref,),
     ).fetchone()
     if row is None:
