@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
@@ -41,21 +41,22 @@ class CacheKey:
     """What the workflow adds."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Inputs that are short texts: name -> the text, whose digest is what counts. For sentences alone."""
+    text: str = field(init=False, repr=False, compare=False)
+    """All of this as JSON."""
+    digest: str = field(init=False, repr=False, compare=False)
+    """What counts of it, in 64 characters."""
+
+    def __post_init__(self) -> None:
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.init and each.name != "texts"}
+        # Parameters may hold paths and the like: their text is what reaches the job.
+        what_counts = json.dumps({"schema": SCHEMA, **values}, sort_keys=True, default=str)
+        text = f'{what_counts[:-1]}, "texts": {json.dumps(dict(self.texts))}}}'
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "digest", hashlib.sha256(what_counts.encode()).hexdigest())
 
     def to_json(self) -> dict[str, Any]:
         """The key as plain data."""
-        key: dict[str, Any] = json.loads(self._text())
-        return {**key, "texts": dict(self.texts)}
-
-    @property
-    def digest(self) -> str:
-        """The key in 64 characters."""
-        return hashlib.sha256(self._text().encode()).hexdigest()
-
-    def _text(self) -> str:
-        # Parameters may hold paths and the like: their text is what reaches the job.
-        what_counts = {name: value for name, value in asdict(self).items() if name != "texts"}
-        return json.dumps({"schema": SCHEMA, **what_counts}, sort_keys=True, default=str)
+        return json.loads(self.text)  # type: ignore[no-any-return]
 
 
 def explain(now: CacheKey, before: Mapping[str, Any]) -> list[str]:
@@ -72,7 +73,7 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
 
 def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
     for name, value in now.items():
-        old = before.get(name)
+        old: Any = before.get(name)
         if name == "texts" or value == old or (name == "command" and now["parameters"] != before["parameters"]):
             continue  # a step's command line says again what its parameters say
         if name == "image":

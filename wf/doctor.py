@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from wf.backends.engine import Engine, find_engine, reporting
 from wf.backends.preflight import ROOM_TO_START, size_text
-from wf.backends.process import has_gpu, missing_packages
+from wf.backends.process import has_gpu, installed_packages, missing_packages
 from wf.errors import EnvironmentProblem
 from wf.host import CA_VARIABLES, HostNetwork, read_host_network
 from wf.settings import Settings
@@ -185,7 +185,7 @@ def _check_mirrors(host: HostNetwork) -> Check:
 
 
 def _check_packages() -> Check:
-    if missing := missing_packages():
+    if missing := missing_packages(installed_packages()):
         advice = "Needed only to run steps without Docker: pip install -e '.[steps]'"
         return Check("python", "warning", f"{sys.prefix} lacks {', '.join(missing)}", advice)
     return Check("python", "ok", f"{sys.version.split()[0]} in {sys.prefix}, with all that steps need without Docker")

@@ -3,7 +3,6 @@
 Builds and jobs inherit it; no image keeps it.
 """
 
-import configparser
 import os
 import sys
 from collections.abc import Mapping
@@ -72,7 +71,9 @@ def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
 def _pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Pip's settings under the names of its configuration files, its variables winning over the files."""
     settings: dict[str, str] = {}
-    for path in _pip_files(environ):
+    for path in filter(Path.is_file, _pip_files(environ)):
+        import configparser
+
         parser = configparser.RawConfigParser()
         try:
             parser.read(path, encoding="utf-8")

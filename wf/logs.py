@@ -1,6 +1,5 @@
 """What a task prints, from bytes to whole lines that are safe to show: decoded, without control characters, masked."""
 
-import base64
 import codecs
 import json
 import re
@@ -164,6 +163,8 @@ def _disguises(secret: str) -> Iterator[str]:
         for line in form(secret).splitlines():
             yield without_controls(line).strip()
     raw = secret.encode("utf-8", "surrogateescape")
+    import base64
+
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for offset in range(3):
             yield from _wrapped(_base64_core(encode, raw, offset))

@@ -17,11 +17,10 @@ log-limit = "1GiB"   # what is kept of each job's log, the newest; `wf run --log
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wf.errors import InvalidWorkflow, Problem, Span
 from wf.plan import parse_size
@@ -57,16 +56,11 @@ def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settin
     path = root / "wf.toml"
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        tables = tomllib.loads(text)
     except OSError as error:
         raise InvalidWorkflow([Problem(f"cannot read `{path}`: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise InvalidWorkflow([Problem(f"`{path}` is not UTF-8 text")]) from None
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(number) for number in place.groups()) if place else (1, 1)
-        message = str(error).split(" (at ")[0]
-        raise InvalidWorkflow([Problem(f"not valid TOML: {message}", Span(path, line, column))]) from None
+    tables = _parsed(path, text) if text else {}
     reader = _Reader(path, text)
     reader.refuse_unknown(tables, ("docker", "images", "network", "run"), "table")
     docker = reader.table(tables, "docker", ("base-images", "base-bootstrap", "build-args"))
@@ -83,6 +77,18 @@ def load_settings(root: Path, environ: Mapping[str, str] = os.environ) -> Settin
         base_images, base_bootstrap = (chosen,), None
     docker_settings = DockerSettings(base_images or DockerSettings().base_images, build_args, base_bootstrap)
     return Settings(docker=docker_settings, images=images, ca_bundle=ca_bundle, log_limit=log_limit)
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        line, column = (int(number) for number in place.groups()) if place else (1, 1)
+        message = str(error).split(" (at ")[0]
+        raise InvalidWorkflow([Problem(f"not valid TOML: {message}", Span(path, line, column))]) from None
 
 
 class _Reader:

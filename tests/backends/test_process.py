@@ -220,7 +220,7 @@ def test_a_missing_gpu_is_named_with_its_job(lab: Lab, tmp_path: Path, monkeypat
 
 def test_what_is_not_enforced_is_said(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A memory limit is told to be without effect, and packages that are missing are named."""
-    monkeypatch.setattr(process, "missing_packages", lambda: ["tensorflow", "polars"])
+    monkeypatch.setattr(process, "missing_packages", lambda _: ["tensorflow", "polars"])
     lab.run(python("pass", resources=Resources(memory=1 << 30)))
     assert lab.lines() == [
         "limits of CPU and memory are not enforced without Docker: `job`",

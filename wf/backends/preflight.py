@@ -1,6 +1,6 @@
 """What must be true of a machine before a plan starts. Each check returns sentences; none raises."""
 
-import shutil
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +14,8 @@ def disk_problems(folders: Iterable[Path]) -> list[str]:
     """Folders whose disk is as good as full."""
     problems = []
     for folder in dict.fromkeys(folders):
-        free = shutil.disk_usage(folder).free
+        disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize
         if free < ROOM_TO_START:
             needed = size_text(ROOM_TO_START)
             problems.append(f"the disk of {folder} is nearly full: {size_text(free)} free, at least {needed} needed")

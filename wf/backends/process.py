@@ -7,10 +7,9 @@ run says, and neither is isolation from the network. Actions that need an image 
 import hashlib
 import json
 import os
-import platform
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems
 from wf.control.control import LOOPBACK, Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
-from wf.host import read_host_network
+from wf.host import HostNetwork, read_host_network
 from wf.plan import Plan, Task
 
 
@@ -32,15 +31,28 @@ class ProcessBackend:
 
     def __init__(self, root: Path, ca_bundle: Path | None = None) -> None:
         self._root = root
-        # Files of this machine are a step's to use here, so pip's variables need no sifting.
-        pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        self._host = replace(read_host_network(os.environ, ca_bundle), pip=pip).past_proxies(LOOPBACK.host)
+        self._ca_bundle = ca_bundle
         self._processes = LocalProcesses()
 
     @cached_property
+    def _host(self) -> HostNetwork:
+        # Files of this machine are a step's to use here, so pip's variables need no sifting.
+        pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+        return replace(read_host_network(os.environ, self._ca_bundle), pip=pip).past_proxies(LOOPBACK.host)
+
+    @cached_property
     def _software(self) -> str:
-        software = json.dumps([platform.python_version(), platform.platform(), sorted(installed_packages())])
+        # What `platform.platform()` says as one text, whose import and search take longer than all the rest here.
+        system = os.uname()
+        libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
+        software = json.dumps(
+            [sys.version, system.sysname, system.release, system.machine, libc, sorted(self._packages)]
+        )
         return f"process:{hashlib.sha256(software.encode()).hexdigest()}"
+
+    @cached_property
+    def _packages(self) -> Mapping[str, Path]:
+        return installed_packages()
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
         """Refuse what needs Docker; say what this backend does not do, and what the steps may miss."""
@@ -60,7 +72,7 @@ class ProcessBackend:
         if limited:
             names = ", ".join(f"`{name}`" for name in limited)
             emit(Preparing(what="processes", line=f"limits of CPU and memory are not enforced without Docker: {names}"))
-        if missing := missing_packages():
+        if missing := missing_packages(self._packages):
             line = f"steps may fail: {sys.prefix} lacks {', '.join(missing)} (pip install -e '.[steps]')"
             emit(Preparing(what="processes", line=line))
 
@@ -131,13 +143,13 @@ class ProcessBackend:
 def installed_packages() -> dict[str, Path]:
     """The folders with what is known of each package, by their names, such as `numpy-2.0.0.dist-info`."""
     folders = [folder for folder in map(Path, sys.path) if folder.is_dir()]
-    return {entry.name: entry for folder in folders for entry in folder.glob("*.dist-info")}
+    return {entry.name: entry for folder in folders for entry in folder.iterdir() if entry.suffix == ".dist-info"}
 
 
-def missing_packages() -> list[str]:
-    """What the extra `steps` of `wf` names and this environment does not have."""
+def missing_packages(packages: Mapping[str, Path]) -> list[str]:
+    """What the extra `steps` of `wf` names and is not among the packages, as `installed_packages` gives them."""
     # As `importlib.metadata` would say it, whose import takes longer than a run with nothing to do.
-    installed = {_normal(name.partition("-")[0]): folder for name, folder in installed_packages().items()}
+    installed = {_normal(name.partition("-")[0]): folder for name, folder in packages.items()}
     if "wf" not in installed:
         return []
     known = (installed["wf"] / "METADATA").read_text(encoding="utf-8")

@@ -4,10 +4,8 @@ A program sees nothing of its job's environment but as data, in `WF_JOB_ENV`: wh
 containers, and variables such as `LD_PRELOAD` or `GIT_SSH_COMMAND` would make it code on this machine.
 """
 
-import importlib.util
 import json
 import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +36,7 @@ class WithPrograms:
     def __init__(self, inner: Backend, ca_bundle: Path | None = None) -> None:
         self.name = inner.name
         self._inner = inner
-        self._host = read_host_network(os.environ, ca_bundle)
+        self._ca_bundle = ca_bundle
         self._processes = LocalProcesses()
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
@@ -116,7 +114,8 @@ class WithPrograms:
         return self._inner.sweep(runs)
 
     def _environment(self, launch: Launch) -> dict[str, str]:
-        env = kept_environment() | self._host.variables(str(self._host.ca_bundle))
+        host = read_host_network(os.environ, self._ca_bundle)
+        env = kept_environment() | host.variables(str(host.ca_bundle))
         env |= {name: os.environ[name] for name in AGENT_VARIABLES if name in os.environ}
         return env | {
             "PYTHONUNBUFFERED": "1",
@@ -133,6 +132,9 @@ def program_problems(tasks: Iterable[Task]) -> list[str]:
         program = task.image
         if not isinstance(program, HostProgram):
             continue
+        import importlib.util
+        import shutil
+
         if program.executable and not shutil.which(program.executable):
             problems.append(f"job `{task.id}` needs `{program.executable}`, which is not installed on this machine")
         if program.package and importlib.util.find_spec(program.package) is None:

@@ -1,14 +1,13 @@
 """What a run has of the server: the address for its jobs. The server itself starts when the first job needs it."""
 
-import secrets
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from wf.control.http import Handler
-
 if TYPE_CHECKING:
+    from wf.control.http import Handler
     from wf.control.server import Server
 
 API: Final = "WF_API"
@@ -37,9 +36,9 @@ class Control:
     """The server of one run, and the tokens of its jobs. May be used from any thread."""
 
     def __init__(
-        self, run: int, jobs: Iterable[str], handlers: Iterable[Handler], find_doorway: Callable[[], Doorway | None]
+        self, run: int, jobs: Iterable[str], handlers: "Iterable[Handler]", find_doorway: Callable[[], Doorway | None]
     ) -> None:
-        self.tokens: Mapping[str, str] = {job: secrets.token_hex(20) for job in jobs}
+        self.tokens: Mapping[str, str] = {job: os.urandom(20).hex() for job in jobs}
         """What each job proves itself with: secrets, which no log shows."""
         self._run = run
         self._handlers = tuple(handlers)

@@ -12,7 +12,7 @@ from wf.events import Emit, JobNote, JobState
 from wf.plan import Plan, Task
 from wf.runner.messages import Ended, Started
 from wf.runner.running import Running
-from wf.runner.worker import PATIENCE, Shared
+from wf.runner.shared import PATIENCE, Shared
 from wf.store.history import JobEnd
 
 GRACE = 5.0

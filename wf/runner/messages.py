@@ -3,9 +3,12 @@
 import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from wf.backends.base import Exit, Handle
-from wf.runner.outputs import Collected
+
+if TYPE_CHECKING:
+    from wf.runner.outputs import Collected
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Ended:
     job: str
     exit: Exit | None
     """`None` if it never came to an end of its own."""
-    collected: Collected | None
+    collected: "Collected | None"
     """What it left, if it succeeded."""
     error: str
     at: float

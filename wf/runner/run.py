@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from wf.backends.base import Backend
 from wf.control.control import Control
-from wf.control.http import Handler
 from wf.errors import WfError
 from wf.events import Emit, Event, JobState, Preparing, RunFinished, RunStarted, RunState
 from wf.logs import Masker
@@ -21,7 +21,7 @@ from wf.runner.interrupts import Interrupts
 from wf.runner.messages import Mailbox
 from wf.runner.reuse import Reuse
 from wf.runner.scheduler import Scheduler
-from wf.runner.worker import Shared
+from wf.runner.shared import Shared
 from wf.secrets import Secrets
 from wf.store import Store
 from wf.store.history import recorded_name
@@ -30,6 +30,9 @@ from wf.store.layout import in_use
 from wf.store.records import DatasetVersion
 from wf.store.resume import LookedUp, Settings, TakenOver, Unfinished
 from wf.store.snapshot import snapshot_steps
+
+if TYPE_CHECKING:
+    from wf.control.http import Handler
 
 _NAMED_JOBS = 5
 
@@ -56,7 +59,7 @@ def run_plan(
     reuse: Reuse = Reuse(),  # noqa: B008 - it is frozen
     log_limit: int = DEFAULT_LIMIT,
     backend_reason: str = "",
-    handlers: Iterable[Handler] = (),
+    handlers: "Iterable[Handler]" = (),
     settings: Settings = Settings(),  # noqa: B008 - it is frozen
     resumes: Unfinished | None = None,
 ) -> RunResult:
@@ -209,6 +212,8 @@ def _names(jobs: Sequence[str]) -> str:
 
 def _find_datasets(refs: Sequence[str], looked_up: LookedUp, store: Store) -> dict[str, DatasetVersion]:
     """Each reference with the version that it names: for a run that is resumed, the one that it did name."""
+    if not refs:
+        return {}
     exact = {ref: looked_up.datasets.get(ref, ref) for ref in refs}
     found = store.datasets.find_all(exact.values())
     return {ref: found[exact[ref]] for ref in refs}

@@ -2,15 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wf.backends.base import Handle
 from wf.cache import CacheKey
 from wf.events import JobState
 from wf.plan import Task
 from wf.runner.reuse import Decision
-from wf.runner.worker import Worker
 from wf.store.claims import Claim
 from wf.store.records import InputRecord
+
+if TYPE_CHECKING:
+    from wf.runner.worker import Worker
 
 
 @dataclass(eq=False)
@@ -18,7 +21,7 @@ class Running:
     """A task, its worker, and how hard it was told to end."""
 
     task: Task
-    worker: Worker
+    worker: "Worker"
     key: CacheKey
     inputs: tuple[InputRecord, ...]
     decision: Decision

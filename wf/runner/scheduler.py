@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty
+from typing import TYPE_CHECKING
 
 from wf.cache import CacheKey
 from wf.errors import TaskFailed
@@ -22,13 +23,16 @@ from wf.runner.queue import Queue
 from wf.runner.results import Given, Results, input_records
 from wf.runner.reuse import Reuse, decide, make_key
 from wf.runner.running import Running
-from wf.runner.worker import PATIENCE, Shared, Worker
+from wf.runner.shared import PATIENCE, Shared
 from wf.store import Store
 from wf.store.claims import Holder, Taken
 from wf.store.history import JobEnd, recorded_name
 from wf.store.layout import in_use
 from wf.store.records import DatasetVersion, InputRecord
 from wf.store.resume import TakenOver
+
+if TYPE_CHECKING:
+    from wf.runner.worker import Worker
 
 POLL = 0.05
 """Seconds between looking whether the job that this one waits for is done elsewhere."""
@@ -189,6 +193,8 @@ class Scheduler:
             claim.name(Holder(self._shared.run, task.id))
         decision = decide(task, key, self._reuse, self._store, self._workflow, self._shared.run)
         attempt = self._attempts.get(task.id, 0) + 1
+        from wf.runner.worker import Worker  # not needed where everything is done before
+
         worker = Worker(self._shared, task, prepared.given, key, attempt, claim)
         self._running[task.id] = Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt)
         self.states[task.id] = "running"

@@ -8,52 +8,26 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from wf.backends.base import Backend, Exit, Handle, Launch
+from wf.backends.base import Exit, Handle, Launch
 from wf.cache import CacheKey
-from wf.control.control import Control
 from wf.errors import WfError
-from wf.logs import SHORTEST_SECRET, LineSplitter, Masker, without_controls
+from wf.logs import SHORTEST_SECRET, LineSplitter
 from wf.plan import MODEL_INPUT, Task
 from wf.project import project_id
 from wf.runner.causes import why_failed
-from wf.runner.code import Code
 from wf.runner.gather import gather
-from wf.runner.messages import Ended, Lines, Mailbox, Note, Started
+from wf.runner.messages import Ended, Lines, Note, Started
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.register import register_model
 from wf.runner.results import Given, StoredInput
-from wf.store.artifacts import Artifacts
+from wf.runner.shared import PATIENCE, Shared
 from wf.store.claims import Claim, Holder
 from wf.store.joblog import LogWriter
-from wf.store.layout import JobFolder, Layout, in_use
+from wf.store.layout import JobFolder, in_use
 from wf.store.state import StateFolder
-
-PATIENCE = 10.0
-"""Seconds that something which should come at once is waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all workers of a run have in common. Everything in it may be used from any thread."""
-
-    run: int
-    backend: Backend
-    layout: Layout
-    artifacts: Artifacts
-    secrets: Mapping[str, str]
-    masker: Masker
-    code: Code | None
-    mailbox: Mailbox
-    control: Control
-    log_limit: int
-    """Bytes of each job's log that are kept."""
-
-    def clean(self, text: str) -> str:
-        """What a job says, as one line without secrets and signs that drive a terminal."""
-        return self.masker.mask(without_controls(text).replace("\r", " "))
 
 
 class Worker:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wf import __version__
 from wf.cache import CacheKey
@@ -14,14 +14,11 @@ from wf.plan import Plan, TaskOutput
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.claims import Claims
 from wf.store.database import Connection, Row, transaction
-from wf.store.datasets import add_version, is_latest
 from wf.store.layout import Layout, below, link, remove_tree, unused
-from wf.store.models import NewModel, add_model
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.plans import as_json
 from wf.store.provenance import read_changes, read_commit
 from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
-from wf.store.removal import digests_in_use, remove_runs
 from wf.store.resume import (
     LookedUp,
     Settings,
@@ -34,7 +31,10 @@ from wf.store.resume import (
     take_over,
     to_json,
 )
-from wf.store.search import RunFilter, find_runs, metric_of_runs
+
+if TYPE_CHECKING:
+    from wf.store.models import NewModel
+    from wf.store.search import RunFilter
 
 KILLED = "wf was killed"
 
@@ -51,7 +51,7 @@ class JobEnd:
     metrics: Mapping[str, float] = field(default_factory=dict)
     cached_from: int | None = None
     """The run whose outputs these are, where the job did not have to run."""
-    model: NewModel | None = None
+    model: "NewModel | None" = None
 
 
 class History:
@@ -120,7 +120,7 @@ class History:
             db.execute(
                 "UPDATE jobs SET state = 'running', started = ?, key = ?, key_digest = ?, reason = ? "
                 "WHERE run = ? AND name = ?",
-                (as_text(now()), json.dumps(key.to_json()), key.digest, reason, run, job),
+                (as_text(now()), key.text, key.digest, reason, run, job),
             )
             db.executemany(
                 "INSERT OR REPLACE INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
@@ -158,11 +158,11 @@ class History:
                     "INSERT INTO outputs (run, job, name, type, format, digest) VALUES (?, ?, ?, ?, ?, ?)",
                     (run, job, output.name, output.type, output.format, artifact.digest),
                 )
-                if output.dataset is not None and not (
-                    end.cached_from and is_latest(db, output.dataset, artifact.digest)
-                ):
-                    add_version(db, output.dataset, artifact, run=run, job=job, output=output.name)
+                if output.dataset is not None:
+                    _add_version(db, run, job, output, artifact, is_cached=end.cached_from is not None)
             if end.model is not None:
+                from wf.store.models import add_model
+
                 add_model(db, end.model, run, job)
             db.executemany(
                 "INSERT INTO metrics (run, job, name, value) VALUES (?, ?, ?, ?)",
@@ -200,10 +200,14 @@ class History:
 
     def needed_without(self, runs: Collection[int]) -> frozenset[str]:
         """The content that something needs even when these runs are gone."""
+        from wf.store.removal import digests_in_use
+
         return frozenset(digests_in_use(self._connection, runs))
 
     def remove(self, runs: Collection[int]) -> tuple[Artifact, ...]:
         """Forget runs: see `wf.store.removal.remove_runs`."""
+        from wf.store.removal import remove_runs
+
         return remove_runs(self._connection, self._layout, self._artifacts, runs)
 
     # Recovery
@@ -258,12 +262,17 @@ class History:
 
     # Reading
 
-    def runs(self, wanted: RunFilter = RunFilter()) -> tuple[RunRecord, ...]:  # noqa: B008 - it is frozen
-        """The runs that are wanted, newest first."""
+    def runs(self, wanted: "RunFilter | None" = None) -> tuple[RunRecord, ...]:
+        """The runs that are wanted, or all, newest first."""
+        from wf.store.search import RunFilter, find_runs
+
+        wanted = wanted or RunFilter()
         return tuple(map(_run, find_runs(self._connection, wanted)))
 
     def metric(self, name: str) -> dict[int, float]:
         """Run -> the value of a metric that is named `NAME` or `JOB.NAME`, for those that have it."""
+        from wf.store.search import metric_of_runs
+
         return metric_of_runs(self._connection, name)
 
     def spec(self, run: int) -> dict[str, Any]:
@@ -393,6 +402,17 @@ def _run(row: Row) -> RunRecord:
             "pinned": bool(row["pinned"]),
         }
     )
+
+
+def _add_version(
+    db: Connection, run: int, job: str, output: TaskOutput, artifact: Artifact, *, is_cached: bool
+) -> None:
+    """Make an output the latest version of its dataset, unless it was taken from there."""
+    from wf.store.datasets import add_version, is_latest
+
+    assert output.dataset is not None, f"{output.name} goes to no dataset"
+    if not (is_cached and is_latest(db, output.dataset, artifact.digest)):
+        add_version(db, output.dataset, artifact, run=run, job=job, output=output.name)
 
 
 def _insert(db: Connection, table: str, values: Mapping[str, object]) -> int:

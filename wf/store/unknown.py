@@ -1,7 +1,5 @@
 """What to say of a dataset, version or model that is not there."""
 
-from difflib import get_close_matches
-
 from wf.errors import EnvironmentProblem
 from wf.store.database import Connection
 
@@ -10,6 +8,8 @@ _SHOWN = 5
 
 def unknown_dataset(db: Connection, name: str) -> EnvironmentProblem:
     """With the name that was probably meant, and the way to bring it in."""
+    from difflib import get_close_matches
+
     known = [row[0] for row in db.execute("SELECT name FROM datasets UNION SELECT alias FROM dataset_aliases")]
     near = get_close_matches(name, known, n=2)
     meant = f"Did you mean {' or '.join(f'`{each}`' for each in near)}? If not, import it" if near else "Import it"
@@ -32,6 +32,8 @@ def unknown_version(db: Connection, dataset: str, version: str) -> EnvironmentPr
 
 def unknown_model(db: Connection, ref: str) -> EnvironmentProblem:
     """With the name that was probably meant."""
+    from difflib import get_close_matches
+
     known = [row[0] for row in db.execute("SELECT DISTINCT name FROM models")]
     near = get_close_matches(ref, known, n=1)
     hint = f"Did you mean `{near[0]}`?" if near else "`wf models list` shows those that there are."
