@@ -31,7 +31,7 @@ class AccessLog:
         rows: int,
     ) -> None:
         """One request was answered."""
-        if random.random() >= self._sampling and code.http_status < 500:  # noqa: S311
+        if random.random() >= self._sampling and (code is Code.OK or code.http_status < 500):  # noqa: S311
             return
         line = {
             "time": round(time.time(), 3),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from serving.errors import Code, ServingError
-from serving.signatures import Tensors, rows_of
+from serving.signatures import Tensors
 
 Run = Callable[[Tensors], Tensors]
 
@@ -60,8 +60,13 @@ class Batcher:
         self._running = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def submit(self, inputs: Tensors) -> Tensors:
-        """The outputs for one request's inputs.
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait or run."""
+        return bool(self._queue) or self._running > 0
+
+    def submit(self, inputs: Tensors, rows: int | None) -> asyncio.Future[Tensors]:
+        """The outputs for one request's inputs, which have so many rows, or do not agree on that.
 
         Raises:
             ServingError: too many requests wait, or what the model says about these inputs.
@@ -71,7 +76,7 @@ class Batcher:
             raise ServingError(
                 Code.RESOURCE_EXHAUSTED, "The batch scheduling queue to which this task was submitted is full"
             )
-        rows = rows_of(inputs) if self._batchable else None
+        rows = rows if self._batchable else None
         # Rows of other shapes, or of no number, stay alone: an object equals only itself.
         key: object = tuple(array.shape[1:] for array in inputs.values()) if rows else object()
         loop = asyncio.get_running_loop()
@@ -79,7 +84,7 @@ class Batcher:
         self._queue.append(waiting)
         self._queued_rows += waiting.rows
         self._start(loop)
-        return await waiting.answer
+        return waiting.answer
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run as many batches as there are threads free."""

@@ -28,6 +28,7 @@ class Settings:
     rest_port: int
     poll_seconds: float
     timeout_seconds: float
+    cors: bool
     body_bytes: int
     message_bytes: int
     batching: BatchingParameters
@@ -68,6 +69,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--engine", choices=ENGINES, default="auto", help="what computes answers")
     add("--monitoring_config_file", type=Path, help="whether and where metrics are")
     add("--rest_api_timeout_in_ms", type=int, default=30_000, help="for headers, and for a body, to arrive")
+    add(
+        "--rest_api_enable_cors_support",
+        type=_truth,
+        nargs="?",
+        const=True,
+        default=False,
+        help="let pages of other origins ask",
+    )
     add("--max_body_bytes", type=int, default=64 * 2**20, help="of a REST request")
     add("--grpc_max_message_bytes", type=int, default=64 * 2**20, help="of a gRPC request")
     add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")
@@ -111,6 +120,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         rest_port=given.rest_api_port,
         poll_seconds=given.file_system_poll_wait_seconds,
         timeout_seconds=given.rest_api_timeout_in_ms / 1000,
+        cors=given.rest_api_enable_cors_support,
         body_bytes=given.max_body_bytes,
         message_bytes=given.grpc_max_message_bytes,
         batching=batching_parameters(given.batching_parameters_file, enabled=given.enable_batching),

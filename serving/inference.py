@@ -1,7 +1,11 @@
 """Answering a request, the same for REST and gRPC: find the model, run it, count and log it."""
 
+import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +16,7 @@ from serving.errors import Code, InvalidArgument, ServingError
 from serving.metrics import Metrics
 from serving.models.manager import Manager
 from serving.models.servable import Servable
-from serving.prediction_log import PredictionLog
+from serving.prediction_log import Place, PredictionLog
 from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS, Array, Signature, Tensors, rows_of
 
 
@@ -26,6 +30,7 @@ class Call:
     version: int = 0
     signature: str = ""
     rows: int = 0
+    started: float = field(default_factory=time.perf_counter)
 
 
 class Inference:
@@ -37,31 +42,53 @@ class Inference:
         self._access = access
         self._log = log
 
-    def counted(self, call: Call) -> "_Counted":
+    @contextmanager
+    def counted(self, call: Call) -> Iterator[None]:
         """Count and log what happens inside."""
-        return _Counted(self, call)
+        try:
+            yield
+        except BaseException as error:
+            self.done(call, error)
+            raise
+        self.done(call)
 
-    def done(self, call: Call, code: Code, seconds: float) -> None:
-        """A request was answered."""
+    def done(self, call: Call, error: BaseException | None = None) -> None:
+        """A request was answered, or failed."""
+        if error is None:
+            code = Code.OK
+        elif isinstance(error, ServingError):
+            code = error.code
+        else:
+            code = Code.INTERNAL if isinstance(error, Exception) else Code.CANCELLED
+        seconds = time.perf_counter() - call.started
         # Names that clients make up are no labels: they would fill the memory.
         model = call.model if self.manager.knows(call.model) else ""
         self.metrics.request(model, call.api, call.entrypoint, code, seconds, call.rows)
         self._access.request(call.entrypoint, call.api, model, call.version, call.signature, code, seconds, call.rows)
 
-    async def predict(self, servable: Servable, signature: Signature, inputs: Tensors, call: Call) -> Tensors:
-        """All outputs for one request.
+    def predict(
+        self, servable: Servable, signature: Signature, inputs: Tensors, call: Call
+    ) -> Tensors | asyncio.Future[Tensors]:
+        """All outputs for one request, or a future of them where it takes long or others are before it.
 
         Raises:
             ServingError: the inputs do not fit the signature, or the model cannot answer them.
         """
         call.version, call.signature = servable.version, signature.name
-        call.rows = rows_of(inputs) or 1
-        started = time.perf_counter()
-        outputs = await servable.predict(signature, inputs)
+        rows = rows_of(inputs)
+        call.rows = rows or 1
+        outputs = servable.predict(signature, inputs, rows)
         if self._log:
             place = (servable.name, servable.version, signature.name)
-            self._log.add(place, inputs, outputs, call.rows, time.perf_counter() - started)
+            if isinstance(outputs, asyncio.Future):
+                outputs.add_done_callback(partial(self._log_later, place, inputs, call))
+            else:
+                self._log.add(place, inputs, outputs, call.rows, time.perf_counter() - call.started)
         return outputs
+
+    def _log_later(self, place: Place, inputs: Tensors, call: Call, outputs: asyncio.Future[Tensors]) -> None:
+        if self._log and not outputs.cancelled() and not outputs.exception():
+            self._log.add(place, inputs, outputs.result(), call.rows, time.perf_counter() - call.started)
 
     async def classify(
         self, servable: Servable, name: str, examples: input_pb2.Input, call: Call
@@ -116,30 +143,8 @@ class Inference:
         serialized = _serialized(examples)
         if signature.inputs.keys() != {"inputs"}:
             raise InvalidArgument("Expected one input Tensor.")
-        outputs = await self.predict(servable, signature, {"inputs": serialized}, call)
-        return outputs, len(serialized)
-
-
-class _Counted:
-    """A context, written out because it is on every request's way."""
-
-    __slots__ = ("_call", "_inference", "_started")
-
-    def __init__(self, inference: Inference, call: Call) -> None:
-        self._inference = inference
-        self._call = call
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None:
-            code = Code.OK
-        elif isinstance(error, ServingError):
-            code = error.code
-        else:
-            code = Code.INTERNAL if isinstance(error, Exception) else Code.CANCELLED
-        self._inference.done(self._call, code, time.perf_counter() - self._started)
+        outputs = self.predict(servable, signature, {"inputs": serialized}, call)
+        return await outputs if isinstance(outputs, asyncio.Future) else outputs, len(serialized)
 
 
 def _shape(array: Array) -> str:

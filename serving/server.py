@@ -6,13 +6,12 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import grpc
 import numpy as np
-import uvicorn
 import uvloop
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
@@ -25,8 +24,10 @@ from serving.models import config_file
 from serving.models.loader import Loader
 from serving.models.manager import Manager
 from serving.prediction_log import PredictionLog
-from serving.rest.app import RestApp, RestLimits
-from serving.rest.connection import limited
+from serving.rest.answer import CORS
+from serving.rest.app import RestApp
+from serving.rest.connection import RestLimits
+from serving.rest.listener import Listener
 from serving.rpc.model import ModelService
 from serving.rpc.prediction import PredictionService
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         uvloop.run(_until_signal(settings))
-    except ServingError as error:
+    except (OSError, ServingError) as error:
         log.error("%s", error)  # noqa: TRY400
         return 1
     return 0
@@ -80,17 +81,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         predictions = PredictionLog(settings.prediction_log) if settings.prediction_log else None
         inference = Inference(manager, metrics, AccessLog(settings.access_log_sampling), predictions)
         limits = RestLimits(settings.body_bytes, settings.timeout_seconds)
-        rest = _rest_server(settings, RestApp(inference, limits, settings.metrics_path))
+        app = RestApp(inference, settings.metrics_path, cors=settings.cors)
+        rest = Listener(app.respond, limits, CORS if settings.cors else b"")
         rpc = await _rpc_server(settings, inference)
-        answering = asyncio.create_task(rest.serve())
+        await rest.start(settings.host, settings.rest_port)
         following = asyncio.create_task(_follow(manager, settings))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopping, answering, following}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping: running requests have %g s to finish", settings.drain_seconds)
         for task in (following, stopping):
             task.cancel()
-        rest.should_exit = True
-        await asyncio.gather(answering, rpc.stop(settings.drain_seconds))
+        await asyncio.gather(rest.stop(settings.drain_seconds), rpc.stop(settings.drain_seconds))
         with contextlib.suppress(asyncio.CancelledError):
             await following
         await manager.close()
@@ -129,31 +130,3 @@ async def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Serv
         server.add_insecure_port(f"{settings.host}:{settings.port}")
     await server.start()
     return server
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: this process has one for all that it runs."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _rest_server(settings: Settings, app: RestApp) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.rest_port,
-        loop="none",
-        http=limited(settings.timeout_seconds),
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
-    )
-    return _Server(config)

@@ -49,11 +49,15 @@ class TensorSpec:
     """TensorFlow's name of its type, a key of `NUMPY` where this server can hold it."""
     shape: tuple[int, ...] | None
     """-1 for a size that is free; `None` for a free rank."""
+    held: np.dtype[Any] | None = field(init=False)
+    """The type of the array that holds its values, where this server can hold them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "held", np.dtype(NUMPY[self.dtype]) if self.dtype in NUMPY else None)
 
     def check(self, array: Array) -> None:
         """Raise what is wrong with a value's type or shape."""
-        expected = NUMPY.get(self.dtype)
-        if array.dtype != expected:
+        if array.dtype is not self.held and array.dtype != self.held:
             raise InvalidArgument(f"input `{self.name}` has type {array.dtype}, expected {self.dtype}")
         if self.shape is None or (self.shape == (-1,) and array.ndim == 1):
             return

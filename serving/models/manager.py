@@ -257,7 +257,7 @@ class Manager:
     async def _retire(self, name: str, version: Version) -> None:
         servable = version.servable
         if servable:
-            while servable.users:
+            while servable.busy:
                 await asyncio.sleep(_DRAIN_STEP)
             version.servable = None
             await asyncio.get_running_loop().run_in_executor(self._executor, servable.close)

@@ -1,5 +1,6 @@
 """One loaded version of a model."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -12,11 +13,11 @@ from serving.batching import Batcher, BatchingParameters
 from serving.engines.choice import ChosenEngine
 from serving.errors import Code, ServingError
 from serving.metrics import Metrics
-from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors, rows_of
+from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors
 
 
 class Servable(AbstractContextManager["Servable"]):
-    """Answers requests. Whoever uses it enters it first, so that it is not closed meanwhile."""
+    """Answers requests. Whoever else uses it enters it first, so that it is not closed meanwhile."""
 
     def __init__(
         self,
@@ -35,8 +36,7 @@ class Servable(AbstractContextManager["Servable"]):
         self.metadata = metadata
         """A serialized `MetaGraphDef` that holds the signatures' protos."""
         self.engine = engine
-        self.users = 0
-        """How many requests and others hold on to it."""
+        self._users = 0
         self._metrics = metrics
         self._batchers = {
             each.name: Batcher(partial(self._run, each), executor, batching, batchable=each.batchable)
@@ -44,13 +44,13 @@ class Servable(AbstractContextManager["Servable"]):
         }
 
     def __enter__(self) -> Self:
-        self.users += 1
+        self._users += 1
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self.users -= 1
+        self._users -= 1
 
     def signature(self, name: str) -> Signature | None:
         """The signature of that name, or the default one for an empty name."""
@@ -63,20 +63,24 @@ class Servable(AbstractContextManager["Servable"]):
         finally:
             self._metrics.runtime(self.name, self.engine.name, time.perf_counter() - started)
 
-    async def predict(self, signature: Signature, inputs: Tensors) -> Tensors:
-        """All outputs for one request.
+    def predict(self, signature: Signature, inputs: Tensors, rows: int | None) -> Tensors | asyncio.Future[Tensors]:
+        """All outputs for one request of so many rows: at once, or where that takes long, later.
 
         Raises:
             ServingError: the inputs do not fit the signature, or the model cannot answer them.
         """
         signature.check(inputs)
-        rows = rows_of(inputs)
         if rows and self.engine.runs_inline(signature, rows):
             return self._run(signature, inputs)
-        return await self._batchers[signature.name].submit(inputs)
+        return self._batchers[signature.name].submit(inputs, rows)
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests are under way, or somebody holds on to it."""
+        return bool(self._users) or any(batcher.busy for batcher in self._batchers.values())
 
     def close(self) -> None:
         """Free the model. Nobody uses it any more."""
-        if self.users:
+        if self.busy:
             raise ServingError(Code.FAILED_PRECONDITION, f"{self.name} {self.version} is in use")
         self.engine.close()

@@ -25,6 +25,7 @@ _PLAIN: Final[Mapping[str, frozenset[type]]] = {
     **{name: frozenset({int}) for name in _INTEGERS},
 }
 """Type of an input -> the types of JSON values that may stand for it, apart from `{"b64": ...}`."""
+_HELD: Final = {dtype: np.dtype(NUMPY[dtype]) for dtype in _PLAIN}
 
 _MOST_DIMENSIONS: Final = 32
 
@@ -155,8 +156,10 @@ def is_bytes(value: Mapping[str, Any]) -> bool:
 
 def _tensor(value: Any, dtype: str) -> Array:
     """A value, a list, or lists of equal length in lists, as an array of the type."""
-    if type(value) is list and _PLAIN.get(dtype, _NOTHING).issuperset(map(type, value)):
-        return _array(value, dtype)  # the common case: no lists in the list, and all values as they should be
+    if type(value) is list:
+        array = _plain(value, dtype)
+        if array is not None:
+            return array
     shape: list[int] = []
     first = value
     while type(first) is list:
@@ -184,14 +187,23 @@ def _tensor(value: Any, dtype: str) -> Array:
     return _array([_leaf(leaf, dtype, len(shape)) for leaf in leaves], dtype).reshape(shape)
 
 
-def _array(leaves: list[Any], dtype: str) -> Array:
-    """Values of the right types as an array of one dimension."""
+def _plain(values: list[Any], dtype: str) -> Array | None:
+    """The common case: no lists in the list, and all values as they should be."""
     if dtype == "string":
-        return np.array([leaf.encode() if type(leaf) is str else leaf for leaf in leaves], object)
+        try:
+            return _array([text.encode() for text in values], dtype)
+        except AttributeError:
+            return None
+    return _array(values, dtype) if _PLAIN.get(dtype, _NOTHING).issuperset(map(type, values)) else None
+
+
+def _array(leaves: list[Any], dtype: str) -> Array:
+    """Values of the right types, text as bytes, as an array of one dimension."""
+    held = _HELD[dtype]
     try:
-        return np.array(leaves, NUMPY[dtype])
+        return np.fromiter(leaves, held, len(leaves)) if dtype == "string" else np.array(leaves, held)
     except OverflowError:
-        bounds = np.iinfo(NUMPY[dtype]) if dtype in _INTEGERS else np.finfo(np.float64)
+        bounds = np.iinfo(held) if dtype in _INTEGERS else np.finfo(np.float64)
         wrong = next(value for value in leaves if not bounds.min <= value <= bounds.max)
         raise _wrong_type(wrong, dtype) from None
 
@@ -206,7 +218,7 @@ def _leaf(value: Any, dtype: str, rank: int) -> Any:
         return from_base64(value["b64"])
     if type(value) not in _PLAIN[dtype]:
         raise _wrong_type(value, dtype)
-    return value
+    return value.encode() if dtype == "string" else value
 
 
 def from_base64(text: str) -> bytes:

@@ -1,5 +1,6 @@
 """PredictionService."""
 
+import asyncio
 from typing import Any
 
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -31,14 +32,17 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         """See predict.proto."""
         spec = request.model_spec
         call = Call("Predict", "GRPC", spec.name)
-        with self._inference.counted(call), self._find(spec) as servable:
+        with self._inference.counted(call):
+            servable = self._find(spec)
             name = spec.signature_name or DEFAULT_SIGNATURE
             signature = servable.signature(name)
             if signature is None:
                 raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
             _check_filter(request.output_filter, signature.outputs)
             inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
-            outputs = await self._inference.predict(servable, signature, inputs, call)
+            outputs = self._inference.predict(servable, signature, inputs, call)
+            if isinstance(outputs, asyncio.Future):
+                outputs = await outputs
             response = predict_pb2.PredictResponse()
             _describe(response.model_spec, servable, name)
             for key in request.output_filter or outputs:
@@ -52,7 +56,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         """See classification.proto."""
         spec = request.model_spec
         call = Call("Classify", "GRPC", spec.name)
-        with self._inference.counted(call), self._find(spec) as servable:
+        with self._inference.counted(call):
+            servable = self._find(spec)
             result = await self._inference.classify(servable, spec.signature_name, request.input, call)
             response = classification_pb2.ClassificationResponse(result=result)
             _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
@@ -65,7 +70,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         """See regression.proto."""
         spec = request.model_spec
         call = Call("Regress", "GRPC", spec.name)
-        with self._inference.counted(call), self._find(spec) as servable:
+        with self._inference.counted(call):
+            servable = self._find(spec)
             result = await self._inference.regress(servable, spec.signature_name, request.input, call)
             response = regression_pb2.RegressionResponse(result=result)
             _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
@@ -90,15 +96,15 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         self, task: inference_pb2.InferenceTask, examples: Any, result: inference_pb2.InferenceResult, call: Call
     ) -> None:
         name = task.model_spec.signature_name
-        with self._find(task.model_spec) as servable:
-            if task.method_name == CLASSIFY:
-                found = await self._inference.classify(servable, name, examples, call)
-                result.classification_result.CopyFrom(found)
-            elif task.method_name == REGRESS:
-                result.regression_result.CopyFrom(await self._inference.regress(servable, name, examples, call))
-            else:
-                raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
-            _describe(result.model_spec, servable, name or DEFAULT_SIGNATURE)
+        servable = self._find(task.model_spec)
+        if task.method_name == CLASSIFY:
+            found = await self._inference.classify(servable, name, examples, call)
+            result.classification_result.CopyFrom(found)
+        elif task.method_name == REGRESS:
+            result.regression_result.CopyFrom(await self._inference.regress(servable, name, examples, call))
+        else:
+            raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
+        _describe(result.model_spec, servable, name or DEFAULT_SIGNATURE)
 
     @answering
     async def GetModelMetadata(
@@ -112,8 +118,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         for field in request.metadata_field:
             if field != "signature_def":
                 raise InvalidArgument(f"Metadata field {field} is not supported")
-        with self._find(request.model_spec) as servable:
-            return metadata(servable)
+        return metadata(self._find(request.model_spec))
 
     def _find(self, spec: Any) -> Servable:
         version = spec.version.value if spec.HasField("version") else None

@@ -30,7 +30,7 @@ def answers(
 
     async def ask() -> list[Tensors]:
         batcher = Batcher(double, executor, parameters, batchable=True)
-        return await asyncio.gather(*(batcher.submit({"x": np.array(rows)}) for rows in requests))
+        return await asyncio.gather(*(batcher.submit({"x": np.array(rows)}, len(rows)) for rows in requests))
 
     return [outputs["y"].tolist() for outputs in asyncio.run(ask())], batches
 

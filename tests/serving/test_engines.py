@@ -14,6 +14,7 @@ from serving.batching import BatchingParameters
 from serving.metrics import Metrics
 from serving.models.loader import Loader
 from serving.models.servable import Servable
+from serving.signatures import Tensors, rows_of
 from steps.recommender import warmup
 from tests.serving.saved_models import half_plus, lookup
 
@@ -35,7 +36,12 @@ def answer(servable: Servable, **inputs: Any) -> Mapping[str, Any]:
     """What the default signature answers."""
     signature = servable.signature("")
     assert signature
-    return asyncio.run(servable.predict(signature, inputs))
+
+    async def ask() -> Tensors:
+        outputs = servable.predict(signature, inputs, rows_of(inputs))
+        return await outputs if isinstance(outputs, asyncio.Future) else outputs
+
+    return asyncio.run(ask())
 
 
 @pytest.mark.parametrize("engine", ["tflite", "onnx"])
