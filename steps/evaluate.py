@@ -4,12 +4,18 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from steps.entry import Step, StepInputs, Workspace, run_step
 from steps.formats import REPORT, SPLIT, TRACKING, TRAINED_MODEL
 from steps.tracking import TrackingMode, start_tracker
+
+if TYPE_CHECKING:
+    from steps.recommender.data import Split
+    from steps.recommender.metrics import Floats
+    from steps.recommender.trained_model import TrainedModel
 
 
 class Inputs(StepInputs):
@@ -34,23 +40,23 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Predict every part of the split, compare with baselines, and write figures and a page."""
-    import numpy as np
     import polars as pl
 
     from steps.recommender import data, trained_model
     from steps.recommender.evaluation import MODEL, judge, prequential_verdict, verdict
     from steps.recommender.page import build_page
+    from steps.recommender.seeds import verdict as seeds_verdict
 
     split = data.read_split(work.input("split"))
     trained = trained_model.load(work.input("model"))
     parts = split.parts()
-    predictions = {
-        name: trained.model.predict_ratings(trained.encode(part, split.users)) for name, part in parts.items()
-    }
-    in_turn = trained.model.predict_in_turn(data.encode_in_turn(list(parts.values()), trained.vocabulary))
-    ends = np.cumsum([len(part) for part in parts.values()])[:-1]
-    predictions_in_turn = dict(zip(parts, np.split(in_turn, ends), strict=True))
-    evaluation = judge(split, predictions, predictions_in_turn, seed=inputs.seed)
+    predictions, predictions_in_turn = _predict(trained, split)
+    seeds = {found.config.seed: found for found in trained_model.load_seeds(work.input("model"))}
+    of_seeds: dict[str, dict[int, Floats]] = {"static": {}, "prequential": {}}
+    for seed, other in seeds.items():
+        for found, predicted in zip(of_seeds.values(), _predict(other, split), strict=True):
+            found[seed] = predicted[list(parts)[-1]]
+    evaluation = judge(split, predictions, predictions_in_turn, seed=inputs.seed, of_seeds=of_seeds if seeds else None)
     notes = (
         []
         if trained.was_trained_on(split)
@@ -58,7 +64,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
             "Warning: the model was trained on other rows than this split's, perhaps on rows that it is judged on here."
         ]
     )
-    print(verdict(evaluation), prequential_verdict(evaluation), *notes, sep="\n", flush=True)
+    said = [verdict(evaluation), prequential_verdict(evaluation)]
+    said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
+    print(*said, *notes, sep="\n", flush=True)
 
     report = work.output("report")
     figures = {
@@ -85,6 +93,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         history=trained.history,
         best_epoch=trained.best_epoch,
         notes=notes,
+        of_seeds={seed: other.validation_rmse for seed, other in seeds.items()},
     )
     (report / "report.html").write_text(page, encoding="utf-8")
 
@@ -97,6 +106,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
     baseline_rmse = evaluation.parts[judged_on].systems[evaluation.best_baseline].rmse.value
     summary[f"{judged_on}_best_baseline_rmse"] = baseline_rmse
     summary |= {f"{part}_prequential_rmse": evaluation.prequential[part].systems[MODEL].rmse.value for part in parts}
+    for protocol, result in evaluation.seeds.items():
+        summary |= {f"{protocol}_mean_of_seeds": result.mean, f"{protocol}_spread_of_seeds": result.spread}
     work.record(summary)
     with start_tracker(
         inputs.tracking, work.output("tracking"), name="evaluate", tags=[trained.config.model]
@@ -110,6 +121,19 @@ def run(inputs: Inputs, work: Workspace) -> None:
         f"{evaluation.judged_on} RMSE {summary[f'{judged_on}_rmse']:.4f}, "
         f"{evaluation.best_baseline} {baseline_rmse:.4f}"
     )
+
+
+def _predict(trained: "TrainedModel", split: "Split") -> "tuple[dict[str, Floats], dict[str, Floats]]":
+    """The ratings of every part, static and prequential."""
+    import numpy as np
+
+    from steps.recommender import data
+
+    parts = split.parts()
+    static = {name: trained.model.predict_ratings(trained.encode(part, split.users)) for name, part in parts.items()}
+    in_turn = trained.model.predict_in_turn(data.encode_in_turn(list(parts.values()), trained.vocabulary))
+    ends = np.cumsum([len(part) for part in parts.values()])[:-1]
+    return static, dict(zip(parts, np.split(in_turn, ends), strict=True))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

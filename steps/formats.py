@@ -42,7 +42,8 @@ a trained TensorFlow model and how it came to be
   vocabulary.json  users and titles, in the order of their embedding rows
   basis.npz        what is known of titles, and the training rows by embedding row
   weights.weights.h5   the best epoch's weights
-  history.json     one record for each epoch""",
+  history.json     one record for each epoch
+  seeds/           where there were several, the same for each: seeds/1/model.json and so on""",
     SAVED_MODEL: """\
 a TensorFlow SavedModel that needs no custom Python
   saved_model.pb, variables/, assets/   loadable by tf.saved_model.load and TensorFlow Serving

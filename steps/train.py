@@ -1,7 +1,10 @@
 """Train a recommender on split ratings."""
 
+import statistics
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -11,12 +14,21 @@ from steps.recommender.config import TrainingConfig
 from steps.recommender.history import EpochRecord
 from steps.tracking import TrackingMode, start_tracker
 
+if TYPE_CHECKING:
+    from steps.recommender.training import Training, TrainingData
+
 
 class Inputs(TrainingConfig):
     """The parameters of the model and its training, and where to record them."""
 
     tracking: TrackingMode = Field(
         "auto", description="auto: a Comet archive, and online with COMET_API_KEY; offline: the archive only; off"
+    )
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="trainings, with the seeds `seed`, `seed` + 1, ...; the model of the best validation RMSE is kept",
     )
 
 
@@ -50,9 +62,43 @@ def run(inputs: Inputs, work: Workspace) -> None:
     )
     print(f"device: {training.prepare_device()}", flush=True)
 
-    with start_tracker(inputs.tracking, work.output("tracking"), name="train", tags=[inputs.model]) as tracker:
-        tracker.log_params(inputs.model_dump(exclude={"tracking"}))
-        tracker.log_other("dataset", split.dataset)
+    results = {}
+    for seed in range(inputs.seed, inputs.seed + inputs.seeds):
+        state = work.state / f"seed-{seed}" if inputs.seeds > 1 else work.state
+        own = inputs.model_copy(update={"seed": seed})
+        results[seed] = _train(own, split.dataset, training_data, work, state)
+    kept, best = min(results.items(), key=lambda result: result[1].validation_rmse)
+    folder = work.output("model")
+    trained_model.save(best, inputs.model_copy(update={"seed": kept}), training_data, folder)
+    figures = {"train_rmse": training.evaluate(best.model, training_data.train), **_figures(best)}
+    if inputs.seeds > 1:
+        trained_model.save_seeds(list(results.values()), inputs, training_data, folder)
+        errors = [result.validation_rmse for result in results.values()]
+        spread = statistics.stdev(errors)
+        figures |= {"best_seed": kept, "validation_rmse_mean": statistics.mean(errors)}
+        figures |= {"validation_rmse_spread": spread}
+        print(
+            f"validation RMSE over {inputs.seeds} seeds: {statistics.mean(errors):.4f} \u00b1 {spread:.4f}; "
+            f"the model of seed {kept} is kept, the best on validation"
+        )
+    work.record(figures)
+    print(
+        f"best epoch {best.best_epoch} of {len(best.history)}: "
+        f"train RMSE {figures['train_rmse']:.4f}, validation RMSE {best.validation_rmse:.4f}"
+    )
+
+
+def _train(inputs: Inputs, dataset: str, training_data: "TrainingData", work: Workspace, state: Path) -> "Training":
+    """One training, recorded as one experiment."""
+    from steps.recommender import trained_model, training
+
+    seed = [f"seed {inputs.seed}"] if inputs.seeds > 1 else []
+    if seed:
+        state.mkdir(exist_ok=True)
+        print(*seed, flush=True)
+    with start_tracker(inputs.tracking, work.output("tracking"), name="train", tags=[inputs.model, *seed]) as tracker:
+        tracker.log_params(inputs.model_dump(exclude={"tracking", "seeds"}))
+        tracker.log_other("dataset", dataset)
 
         def report(record: EpochRecord) -> None:
             print(record.line(inputs.epochs), flush=True)
@@ -66,24 +112,20 @@ def run(inputs: Inputs, work: Workspace) -> None:
                 epoch=record.epoch,
             )
 
-        result = training.train_and_evaluate(inputs, training_data, state=work.state, report=report)
-        trained_model.save(result, inputs, training_data, work.output("model"))
+        result = training.train_and_evaluate(inputs, training_data, state=state, report=report)
+        tracker.log_metrics({"train_rmse": training.evaluate(result.model, training_data.train), **_figures(result)})
+        trained_model.save_history(result, state / trained_model.HISTORY)
+        tracker.log_asset(state / trained_model.HISTORY)
+    return result
 
-        best = result.history[result.best_epoch - 1]
-        figures = {
-            "train_rmse": training.evaluate(result.model, training_data.train),
-            "validation_rmse": best.validation_rmse,
-            "best_epoch": result.best_epoch,
-            "epochs": len(result.history),
-            "train_seconds": sum(record.seconds for record in result.history),
-        }
-        tracker.log_metrics(figures)
-        tracker.log_asset(work.output("model") / trained_model.HISTORY)
-        work.record(figures)
-    print(
-        f"best epoch {result.best_epoch} of {len(result.history)}: "
-        f"train RMSE {figures['train_rmse']:.4f}, validation RMSE {figures['validation_rmse']:.4f}"
-    )
+
+def _figures(result: "Training") -> dict[str, float]:
+    return {
+        "validation_rmse": result.validation_rmse,
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "train_seconds": sum(record.seconds for record in result.history),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

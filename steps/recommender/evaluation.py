@@ -13,6 +13,7 @@ from steps.recommender.baselines import Baseline, Bias
 from steps.recommender.data import Columns, RatingScale, Split
 from steps.recommender.fairness import Gap, SliceResult, judge_slices
 from steps.recommender.metrics import Bootstrap, CalibrationBin, Comparison, Floats, Quality
+from steps.recommender.seeds import SeedsResult, judge_seeds
 from steps.recommender.slices import slices
 from steps.recommender.vocabulary import Vocabulary
 
@@ -57,17 +58,25 @@ class Evaluation:
     prequential_comparison: Comparison
     """The model with `PREQUENTIAL_BASELINE` in that case, on `judged_on`."""
     seed: int
+    seeds: Mapping[str, SeedsResult]
+    """Several trainings by protocol, on `judged_on`; empty of a single one."""
     resamples: int = metrics.RESAMPLES
     confidence: float = metrics.CONFIDENCE
 
 
 def judge(
-    split: Split, predictions: Mapping[str, Floats], predictions_in_turn: Mapping[str, Floats], *, seed: int
+    split: Split,
+    predictions: Mapping[str, Floats],
+    predictions_in_turn: Mapping[str, Floats],
+    *,
+    seed: int,
+    of_seeds: Mapping[str, Mapping[int, Floats]] | None = None,
 ) -> Evaluation:
     """Compare a model's `predictions` for each part of `split`, [rows], with the truth and with baselines.
 
     Those are static: everything is frozen where training ends. In `predictions_in_turn`, as strictly, the weights are
-    frozen and the ratings known that the user gave at earlier moments. Both kinds are judged apart.
+    frozen and the ratings known that the user gave at earlier moments. Both kinds are judged apart. `of_seeds` has
+    those of several trainings for the part judged on, by protocol and seed.
 
     The baselines see the training rows only; how strongly they are damped is chosen on the validation rows, as the
     model's epoch was, so that neither side has an advantage.
@@ -95,6 +104,10 @@ def judge(
         systems[judged_on][best],
         seed=seed,
     )
+    baselines_of = {
+        "static": systems[judged_on][best],
+        "prequential": in_turn[judged_on][PREQUENTIAL_BASELINE],
+    }
     return Evaluation(
         judged_on=judged_on,
         parts={name: _part_result(part, systems[name], bootstraps[name]) for name, part in parts.items()},
@@ -107,6 +120,12 @@ def judge(
         prequential={name: _part_result(part, in_turn[name], bootstraps_in_turn[name]) for name, part in parts.items()},
         prequential_comparison=bootstraps_in_turn[judged_on].compare(MODEL, PREQUENTIAL_BASELINE),
         seed=seed,
+        seeds={
+            protocol: judge_seeds(
+                parts[judged_on]["user_id"].rank("dense").to_numpy(), truth, found, baselines_of[protocol], seed=seed
+            )
+            for protocol, found in (of_seeds or {}).items()
+        },
     )
 
 

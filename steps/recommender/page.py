@@ -15,6 +15,7 @@ from steps.recommender.evaluation import (
 )
 from steps.recommender.fairness_page import fairness_sections
 from steps.recommender.history import EpochResult
+from steps.recommender.seeds import seeds_section
 
 
 def build_page(
@@ -25,11 +26,16 @@ def build_page(
     history: Sequence[EpochResult],
     best_epoch: int,
     notes: Sequence[str] = (),
+    of_seeds: Mapping[int, float] | None = None,
 ) -> str:
-    """The page, as a whole HTML document; `notes` are warnings that stand right below the verdict."""
+    """The page, as a whole HTML document; `notes` are warnings that stand right below the verdict.
+
+    `of_seeds` is the validation RMSE of several trainings by seed.
+    """
     sections = [
         _systems_section(evaluation),
         _prequential_section(evaluation),
+        *([seeds_section(evaluation.seeds, of_seeds, evaluation.judged_on)] if of_seeds else []),
         *fairness_sections(evaluation.slices, evaluation.gaps, evaluation.judged_on, evaluation.best_baseline),
         _training_section(history, best_epoch),
         _predictions_section(evaluation),

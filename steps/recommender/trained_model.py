@@ -24,6 +24,7 @@ VOCABULARY = "vocabulary.json"
 WEIGHTS = "weights.weights.h5"
 HISTORY = "history.json"
 BASIS = "basis.npz"
+SEEDS = "seeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class TrainedModel:
     """`TrainingData.digest` of what it was trained on."""
     profiles: Profiles | None
     """What is known of its users, where it reads that."""
+
+    @property
+    def validation_rmse(self) -> float:
+        """That of the best epoch."""
+        return self.history[self.best_epoch - 1].validation_rmse
 
     def was_trained_on(self, split: Split) -> bool:
         """Whether `split` has the training and validation rows that it learned from and was chosen by."""
@@ -65,7 +71,7 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
         "data_digest": training_data.digest(),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2))
-    (folder / HISTORY).write_text(json.dumps([asdict(record.result) for record in training.history], indent=2))
+    save_history(training, folder / HISTORY)
     training_data.vocabulary.save(folder / VOCABULARY)
     arrays = {f"titles/{name}": array for name, array in training_data.titles.arrays().items()}
     arrays |= {f"train/{name}": array for name, array in training_data.train.items()}
@@ -73,6 +79,27 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
         arrays |= {f"users/{name}": array for name, array in training_data.users.arrays().items()}
     np.savez_compressed(folder / BASIS, allow_pickle=False, **arrays)
     training.model.save_weights(folder / WEIGHTS)
+
+
+def save_history(training: Training, path: Path) -> None:
+    """Write what its epochs came to."""
+    path.write_text(json.dumps([asdict(record.result) for record in training.history], indent=2))
+
+
+def save_seeds(
+    trainings: Sequence[Training], config: TrainingConfig, training_data: TrainingData, folder: Path
+) -> None:
+    """Write the models of several trainings, one for each seed from that of `config`, beside the one that was kept."""
+    for seed, training in enumerate(trainings, start=config.seed):
+        own = folder / SEEDS / str(seed)
+        own.mkdir(parents=True)
+        save(training, config.model_copy(update={"seed": seed}), training_data, own)
+
+
+def load_seeds(folder: Path) -> list[TrainedModel]:
+    """The models of several trainings, in the order of their seeds; none where there was only one."""
+    folders = sorted((folder / SEEDS).glob("*"), key=lambda path: int(path.name))
+    return [load(path) for path in folders]
 
 
 def load(folder: Path) -> TrainedModel:

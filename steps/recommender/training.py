@@ -58,6 +58,11 @@ class Training:
     history: Sequence[EpochRecord]
     best_epoch: int
 
+    @property
+    def validation_rmse(self) -> float:
+        """That of the best epoch."""
+        return self.history[self.best_epoch - 1].validation_rmse
+
 
 def encode_training_data(split: Split, *, with_profiles: bool = False) -> TrainingData:
     """Build the vocabulary of the training rows and look training and validation rows up in it.

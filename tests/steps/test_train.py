@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from steps.evaluate import main as evaluate
 from steps.recommender.history import EpochRecord
 from steps.train import STEP, main
 from tests.steps.conftest import SMALL_MODEL
@@ -108,6 +110,58 @@ def test_an_interrupted_training_continues_as_if_it_had_not_stopped(
     assert history(tmp_path / "again") == history(tmp_path / "through")
     pairs = zip(weights(tmp_path / "again"), weights(tmp_path / "through"), strict=True)
     assert all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_several_seeds_keep_the_best_on_validation(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each seed has its own model, the kept one is that of the least validation RMSE, and one seed alone agrees."""
+    assert run(inputs, tmp_path / "several", "--seeds=2", "--seed=4", "--epochs=2", "--tracking=offline") == 0
+    assert run(inputs, tmp_path / "alone", "--seed=5", "--epochs=2") == 0
+
+    metrics, seeds = recorded(tmp_path / "several"), tmp_path / "several" / "model" / "seeds"
+    errors = {
+        seed: min(record["validation_rmse"] for record in json.loads((seeds / seed / "history.json").read_text()))
+        for seed in ("4", "5")
+    }
+    assert errors["5"] == recorded(tmp_path / "alone")["validation_rmse"]
+    assert metrics["best_seed"] == int(min(errors, key=errors.__getitem__))
+    assert metrics["validation_rmse"] == min(errors.values())
+    assert metrics["validation_rmse_spread"] == pytest.approx(np.std(list(errors.values()), ddof=1))
+    assert f"the model of seed {metrics['best_seed']} is kept, the best on validation" in capsys.readouterr().out
+
+    assert len(list((tmp_path / "several" / "tracking").glob("*.zip"))) == 2
+    evaluated = tmp_path / "evaluated"
+    shutil.copytree(inputs / "split", tmp_path / "several" / "split")
+    assert evaluate([f"--inputs-dir={tmp_path / 'several'}", f"--outputs-dir={evaluated}", "--tracking=off"]) == 0
+    figures = json.loads((evaluated / "report" / "metrics.json").read_text())
+    kept = figures["seeds"]["static"]["rmse"][str(metrics["best_seed"])]
+    assert kept == figures["parts"]["test"]["systems"]["model"]["rmse"]
+    assert "Several seeds" in (evaluated / "report" / "report.html").read_text()
+
+
+def test_several_seeds_interrupted_go_on_where_they_were(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped in the second training, neither the first nor its epochs so far are trained again."""
+    flags = ["--seeds=2", "--epochs=2"]
+    lines: list[int] = []
+
+    def stop(record: EpochRecord, epochs: int) -> str:
+        lines.append(record.epoch)
+        return sys.exit(143) if len(lines) == 3 else f"of {epochs}"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochRecord, "line", stop)
+        with pytest.raises(SystemExit):
+            run(inputs, tmp_path, *flags)
+    capsys.readouterr()
+
+    assert run(inputs, tmp_path, *flags) == 0
+
+    printed = capsys.readouterr().out
+    assert "continuing after epoch 2" in printed
+    assert "continuing after epoch 1" in printed
 
 
 def test_a_checkpoint_of_other_parameters_is_not_continued(
