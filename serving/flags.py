@@ -88,9 +88,22 @@ def build_parser() -> argparse.ArgumentParser:
         default=os.environ.get("PREDICTION_LOG") or None,
         help="a folder for Parquet files of what was asked and answered, else PREDICTION_LOG",
     )
-    add("--prediction_log_sampling", type=float, default=1, help="the part of requests that is in it")
-    add("--prediction_log_hash", action="append", default=[], metavar="INPUT", help="an input whose values are hashed")
-    add("--prediction_log_max_bytes", type=int, default=2**30, help="of all its files; the oldest go")
+    log = {name: os.environ.get(f"PREDICTION_LOG_{name}") for name in ("SAMPLING", "HASH", "SECONDS", "MAX_BYTES")}
+    add("--prediction_log_sampling", type=float, default=log["SAMPLING"] or 1, help="the part of requests in it")
+    add(
+        "--prediction_log_hash",
+        action="append",
+        default=[name for name in (log["HASH"] or "").split(",") if name],
+        metavar="INPUT",
+        help="an input whose values are hashed",
+    )
+    add("--prediction_log_seconds", type=float, default=log["SECONDS"] or 60, help="a file is written so often")
+    add(
+        "--prediction_log_max_bytes",
+        type=int,
+        default=log["MAX_BYTES"] or 2**30,
+        help="of all its files; the oldest go",
+    )
     add("--drain_seconds", type=float, default=20, help="for running requests after SIGTERM")
     return parser
 
@@ -144,6 +157,7 @@ def _prediction_log(given: argparse.Namespace) -> PredictionLogSettings | None:
         folder=given.prediction_log,
         sampling=given.prediction_log_sampling,
         hashed=frozenset(given.prediction_log_hash),
+        seconds=given.prediction_log_seconds,
         max_bytes=given.prediction_log_max_bytes,
     )
 

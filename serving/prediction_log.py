@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 KEY_VARIABLE: Final = "PREDICTION_LOG_KEY"
 _FILE_ROWS: Final = 50_000
-_FILE_SECONDS: Final = 60.0
 _MOST_WAITING_ROWS: Final = 500_000
 """Rows that wait for a slow disk. What comes on top is not logged."""
 
@@ -40,6 +39,8 @@ class PredictionLogSettings:
     sampling: float = 1.0
     hashed: frozenset[str] = frozenset()
     """Inputs whose values are replaced by a keyed hash, the same for the same value."""
+    seconds: float = 60.0
+    """A file is written so often, if there is anything to write."""
     max_bytes: int = 2**30
     """The oldest files are removed where all together are larger."""
 
@@ -84,7 +85,7 @@ class PredictionLog:
         self._entries.setdefault(place, []).append(_Entry(now, seconds * 1000, inputs, outputs, rows))
         self._rows += rows
         self._waiting_rows += rows
-        if self._rows >= _FILE_ROWS or now - self._since >= _FILE_SECONDS:
+        if self._rows >= _FILE_ROWS or now - self._since >= self._settings.seconds:
             self.flush()
 
     def flush(self) -> None:

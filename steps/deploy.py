@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from steps.entry import Step, StepError, StepInputs, Workspace, run_step
+from steps.entry import Step, StepError, StepInputs, TextList, Workspace, run_step
 from steps.formats import DECISION, DEPLOYMENT, MODEL_ID
 
 
@@ -21,7 +21,11 @@ class Inputs(StepInputs):
     strategy: Literal["rolling", "blue-green", "canary"] = Field("rolling", description="how it takes over")
     percent: float = Field(10.0, gt=0, lt=100, description="the share of requests of a canary")
     watch: float = Field(10.0, ge=0, description="seconds for which it is watched while it has requests")
+    max_error_rate: float = Field(0.05, ge=0, le=1, description="the share of its answers that may be errors")
+    max_slowdown: float = Field(3.0, ge=1, description="so many times may it take what the model before takes")
     prediction_log: bool = Field(True, description="whether what is asked and answered is kept, as Parquet")
+    log_sampling: float = Field(1.0, gt=0, le=1, description="the share of requests that is kept")
+    log_hash: TextList = Field((), description="inputs kept as hashes; the secret PREDICTION_LOG_KEY is their key")
 
 
 STEP = Step(
@@ -47,22 +51,32 @@ def run(inputs: Inputs, work: Workspace) -> None:
     if decision.exists():
         why += f"; {json.loads(decision.read_text())['why']}"
     status = f"/v1/models/{inputs.model_name}"
+    env = {"MODEL_BASE_PATH": _BASE, "MODEL_NAME": inputs.model_name}
+    if inputs.log_hash:
+        env["PREDICTION_LOG_KEY"] = "secret:PREDICTION_LOG_KEY"
+    log = {"sampling": inputs.log_sampling, "hash": inputs.log_hash} if inputs.prediction_log else False
     spec = {
         "image": inputs.image,
-        "env": {"MODEL_BASE_PATH": _BASE, "MODEL_NAME": inputs.model_name},
+        "env": env,
         "port": 8501,
         "grpcPort": 8500,
-        "predictionLog": inputs.prediction_log,
+        "predictionLog": log,
         "models": [{"id": model, "path": f"{_BASE}/{inputs.model_name}"}],
         "resources": {"replicas": inputs.replicas},
         "healthChecks": {
             "readiness": {"path": status, "periodSeconds": 2, "timeoutSeconds": 2},
             "liveness": {"path": status, "periodSeconds": 10, "timeoutSeconds": 5},
         },
+        "rollout": {
+            "strategy": inputs.strategy,
+            "percent": inputs.percent,
+            "watch": inputs.watch,
+            "maxErrorRate": inputs.max_error_rate,
+            "maxSlowdown": inputs.max_slowdown,
+        },
     }
-    given = {"spec": spec, "strategy": inputs.strategy, "percent": inputs.percent, "watch": inputs.watch, "why": why}
     print(f"rolling {model} out to `{inputs.deployment}`: {inputs.strategy}", flush=True)
-    done = ask("PUT", f"deployments/{inputs.deployment}", given)
+    done = ask("PUT", f"deployments/{inputs.deployment}", {"spec": spec, "why": why})
     if done is None:
         raise StepError("this wf keeps no deployments")
     probe = [{"user": "no such user", "movie": "No Such Title"}]

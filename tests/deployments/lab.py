@@ -8,14 +8,13 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Self
 
-from wf.deployments.rollout import Conditions
 from wf.deployments.service import Deployments
-from wf.deployments.spec import Deployment, DeploymentSpec, Probe, Strategy
+from wf.deployments.spec import Deployment, DeploymentSpec, Probe, Rollout, Strategy
 from wf.project import project_id
 from wf.secrets import Secrets
 from wf.settings import load_settings
@@ -84,8 +83,8 @@ class Lab:
         self, spec: DeploymentSpec, strategy: Strategy = "rolling", name: str = "it", **conditions: float
     ) -> Deployment:
         """Change it, with a short watch."""
-        held = Conditions(strategy, **{"watch": 0.5, **conditions})
-        return self.deployments.update(name, spec, by="a test", conditions=held)
+        rollout = Rollout(strategy, **{"watch": 0.5, **conditions})
+        return self.deployments.update(name, replace(spec, rollout=rollout), by="a test")
 
     def containers(self) -> list[str]:
         """The names of all containers of the project, running or not."""

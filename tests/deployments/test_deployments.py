@@ -73,13 +73,13 @@ def test_updates_lose_no_request(lab: Lab) -> None:
 
 
 def test_a_revision_that_does_not_hold_goes_back(lab: Lab) -> None:
-    """One that ends, one that never becomes ready, and one that answers errors: the old one serves all the while."""
+    """One that ends, one never ready, one that answers errors, and a slow one: the old one serves all the while."""
     lab.secrets["KEY"] = "open-sesame"
     broken = replace(lab.spec(ANSWER="broken", BROKEN="1"), secrets={"KEY": "KEY"})
     silent = replace(lab.spec(ANSWER="slow", WAIT="60"), startup=Probe(period=0.5, failures=2))
     made = lab.create(ANSWER="good")
 
-    with Load(made, clients=2) as load:
+    with Load(made) as load:
         with pytest.raises(DeploymentFailed) as ended:
             lab.update(broken)
         with pytest.raises(DeploymentFailed, match=r"was not ready within 1 s$"):
@@ -87,11 +87,13 @@ def test_a_revision_that_does_not_hold_goes_back(lab: Lab) -> None:
         assert set(load.answers) == {(200, "good")}
         with pytest.raises(DeploymentFailed, match=r"of its \d+ answers were errors$"):
             lab.update(lab.spec(ANSWER="wrong", ERRORS="1"), "canary", watch=10, percent=30)
+        with pytest.raises(DeploymentFailed, match=r"ms on average, those of the revision before \d+ ms: more than 2 "):
+            lab.update(lab.spec(ANSWER="slow", SLOW="0.2"), "blue-green", watch=5, max_slowdown=2)
 
     now = lab.deployments.get("it")
     assert load.failures == []
     assert (now.state, now.revision, ask(now)) == ("serving", 1, (200, "good"))
-    assert [each.outcome for each in now.history] == ["succeeded", *["rolled back"] * 3]
+    assert [each.outcome for each in now.history] == ["succeeded", *["rolled back"] * 4]
     assert "cannot read the model; the key is ***" in str(ended.value)
     assert len(lab.containers()) == 2
 

@@ -7,8 +7,7 @@ import pytest
 
 from wf.control.http import Request, Response
 from wf.deployments.handlers import deployment_handler
-from wf.deployments.rollout import Conditions
-from wf.deployments.spec import Deployment, DeploymentSpec
+from wf.deployments.spec import Deployment, DeploymentSpec, Rollout
 from wf.errors import DeploymentFailed, InvalidWorkflow
 
 if TYPE_CHECKING:
@@ -34,9 +33,9 @@ class Recorder:
         self.asked.append(("create", name, spec.port, by, why))
         return self._made(name)
 
-    def update(self, name: str, spec: DeploymentSpec, *, by: str, why: str, conditions: Conditions) -> Deployment:
+    def update(self, name: str, spec: DeploymentSpec, *, by: str, why: str) -> Deployment:
         """As the service does, or fails."""
-        self.asked.append(("update", name, spec.port, by, why, conditions))
+        self.asked.append(("update", name, spec.port, by, why, spec.rollout))
         if self.fails:
             raise DeploymentFailed("revision 2 of `it` was rolled back: it ended", hint="Revision 1 serves.")
         return self._made(name)
@@ -58,9 +57,10 @@ def send(service: Recorder, method: str, path: str, body: object = None) -> tupl
 
 
 def test_a_deployment_is_made_and_then_updated() -> None:
-    """Who asks and why are handed on, and the conditions where they are given."""
+    """Who asks and why are handed on, and how it is to take over with the spec."""
     service = Recorder()
-    given = {"spec": SPEC, "why": "better", "strategy": "canary", "percent": "5", "watch": 1}
+    rollout = {"strategy": "canary", "percent": "5", "watch": 1}
+    given = {"spec": {**SPEC, "rollout": rollout}, "why": "better"}
 
     assert (send(service, "PUT", "/wf/v1/deployments/it", given) or [0])[0] == 200
     service.known.append("it")
@@ -68,7 +68,7 @@ def test_a_deployment_is_made_and_then_updated() -> None:
 
     assert service.asked == [
         ("create", "it", 8501, "run 7, Deploy", "better"),
-        ("update", "it", 8501, "run 7, Deploy", "better", Conditions("canary", 5.0, 1.0, 0.05)),
+        ("update", "it", 8501, "run 7, Deploy", "better", Rollout("canary", 5.0, 1.0)),
     ]
 
 

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from tests.deployments.lab import Lab, ask
 from tests.projects import REPOSITORY, make_project
 from tests.serving.saved_models import half_plus
-from wf.deployments.spec import Deployment, DeploymentSpec, ModelMount, Probe
+from wf.deployments.spec import Deployment, DeploymentSpec, ModelMount, PredictionLog, Probe
 from wf.store import Store
 
 pytestmark = pytest.mark.docker
@@ -44,7 +44,7 @@ def _served(lab: Lab) -> Deployment:
         replicas=2,
         models=(ModelMount("half", "/models/half"),),
         readiness=Probe(path="/v1/models/half", period=2.0, timeout=2.0),
-        prediction_log=True,
+        prediction_log=PredictionLog(),
     )
     return lab.deployments.create("half", spec, by="a test")
 

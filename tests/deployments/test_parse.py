@@ -1,11 +1,13 @@
 """Specs as people write them become the same record."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from wf.deployments.checks import check_spec
 from wf.deployments.parse import load_spec, parse_spec
-from wf.deployments.spec import DeploymentSpec, ModelMount, Probe
+from wf.deployments.spec import DeploymentSpec, ModelMount, PredictionLog, Probe, Rollout, Strategy
 from wf.errors import InvalidWorkflow, Problem
 from wf.source import excerpt
 
@@ -82,3 +84,45 @@ def test_what_is_not_followed_is_said() -> None:
     parse_spec({"image": "x", "resources": {"autoscaling": {"maxReplicas": 3}}}, warnings.append)
 
     assert [each.message for each in warnings] == ["`autoscaling` is not followed"]
+
+
+def test_a_rollout_and_a_prediction_log_are_stated() -> None:
+    """`true` is a log of everything; what is not said is as it would be without."""
+    spec = parse_spec(
+        {
+            "image": "x",
+            "rollout": {"strategy": "canary", "percent": 5, "maxErrorRate": 0.01, "maxSlowdown": 1.5},
+            "predictionLog": {"sampling": 0.1, "hash": ["user_id"], "seconds": 10, "maxBytes": "1MiB"},
+        }
+    )
+
+    assert spec.rollout == Rollout("canary", 5.0, 10.0, 0.01, 1.5)
+    assert spec.prediction_log == PredictionLog(0.1, ("user_id",), 10.0, 1 << 20)
+    assert parse_spec({"image": "x", "predictionLog": True}).prediction_log == PredictionLog()
+    assert DeploymentSpec.from_json(spec.to_json()) == spec
+    older = {**spec.to_json(), "prediction_log": True}
+    del older["rollout"]
+    assert DeploymentSpec.from_json(older) == DeploymentSpec("x", prediction_log=PredictionLog())
+
+
+def test_a_rollout_or_a_log_that_cannot_be_is_refused() -> None:
+    """Each thing with what would do."""
+    spec = DeploymentSpec(
+        "x",
+        rollout=Rollout(cast("Strategy", "sudden"), 100, -1, 2, 0.5),
+        prediction_log=PredictionLog(0, ("user_id",), 0),
+    )
+
+    with pytest.raises(InvalidWorkflow) as caught:
+        check_spec(spec)
+
+    assert [problem.message for problem in caught.value.problems] == [
+        "`sudden` is no strategy: rolling, blue-green, canary are",
+        "a canary gets more than 0 and less than 100 percent of the requests, not 100",
+        "a rate of errors is from 0 to 1, not 2",
+        "a revision cannot be watched for -1 s",
+        "a revision may at least be as slow as the one before: 0.5 is less than 1",
+        "hashes in the prediction log need a key that all replicas share: set PREDICTION_LOG_KEY, best to a secret",
+        "the prediction log needs seconds and bytes above 0",
+        "the share of requests in the prediction log is above 0 and at most 1, not 0",
+    ]

@@ -74,21 +74,24 @@ def test_a_replica_without_probes_is_asked_whether_its_port_is_open() -> None:
 
 
 def test_statistics_are_told_by_replica() -> None:
-    """Requests and errors of both protocols are added up; a first check that has not ended is no readiness."""
-    columns = "pxname,svname,econ,eresp,status,check_status,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other"
+    """Those of both protocols are put together; a first check that has not ended is no readiness."""
+    columns = (
+        "pxname,svname,scur,econ,eresp,status,check_status,"
+        "hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,rtime"
+    )
     rows = [
-        "check-a,replica,,,UP,L7OK,,,,,,",
-        "check-b,replica,,,UP 1/2,INI,,,,,,",
-        "check-c,replica,,,DOWN,L4CON,,,,,,",
-        "http,a,1,2,UP,,0,10,1,2,3,0",
-        "grpc,a,0,1,UP,,0,5,0,0,0,0",
-        "http,BACKEND,9,9,UP,,9,9,9,9,9,9",
+        "check-a,replica,,,,UP,L7OK,,,,,,,",
+        "check-b,replica,,,,UP 1/2,INI,,,,,,,",
+        "check-c,replica,,,,DOWN,L4CON,,,,,,,",
+        "http,a,2,1,2,UP,,0,10,1,2,3,0,10",
+        "grpc,a,1,0,1,UP,,0,4,0,0,0,0,30",
+        "http,BACKEND,9,9,9,UP,,9,9,9,9,9,9,9",
     ]
 
     counts = read_statistics("\n".join([f"# {columns}", *rows, ""]))
 
     assert counts == {
-        "a": Counts(is_up=True, is_ready=True, requests=21, errors=7),
+        "a": Counts(is_up=True, is_ready=True, requests=20, errors=7, waiting=3, seconds=0.014),
         "b": Counts(is_up=True, is_ready=False),
         "c": Counts(is_up=False, is_ready=False),
     }

@@ -48,15 +48,20 @@ def _folders(tmp_path: Path) -> list[str]:
 def test_a_model_is_rolled_out_and_asked(asked: list[Any], folders: list[str], tmp_path: Path) -> None:
     """The gate's words are the reason; the deployment has answered before the step ends well."""
     flags = ["--deployment=movies", "--strategy=canary", "--percent=5", "--watch=1", "--replicas=2"]
+    flags += ["--log-sampling=0.1", "--log-hash=user_id"]
 
     assert main([*flags, *folders]) == 0
 
     (_, path, wanted), (_, probe, _) = asked
     assert (path, probe) == ("/wf/v1/deployments/movies", "/wf/v1/deployments/movies/predict")
     assert wanted["why"] == "model mo1; RMSE -0.01: not worse"
-    assert (wanted["strategy"], wanted["percent"], wanted["watch"]) == ("canary", 5, 1)
+    assert wanted["spec"]["rollout"] == {
+        "strategy": "canary", "percent": 5, "watch": 1, "maxErrorRate": 0.05, "maxSlowdown": 3
+    }  # fmt: skip
     assert wanted["spec"]["models"] == [{"id": "mo1", "path": "/models/recommender"}]
-    assert (wanted["spec"]["resources"], wanted["spec"]["predictionLog"]) == ({"replicas": 2}, True)
+    assert wanted["spec"]["resources"] == {"replicas": 2}
+    assert wanted["spec"]["predictionLog"] == {"sampling": 0.1, "hash": ["user_id"]}
+    assert wanted["spec"]["env"]["PREDICTION_LOG_KEY"] == "secret:PREDICTION_LOG_KEY"
     told = json.loads((tmp_path / "outputs" / "deployment" / "deployment.json").read_text())
     assert told["url"] == "http://127.0.0.1:18500/v1/models/recommender:predict"
     assert (told["revision"], told["model"]) == (3, "mo1")

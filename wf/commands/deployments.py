@@ -5,16 +5,16 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wf.commands.data import Answer, add_command, answer, moment
-from wf.deployments.spec import STRATEGIES, Deployment, DeploymentSpec
+from wf.deployments.spec import STRATEGIES, Deployment, DeploymentSpec, Rollout
 from wf.project import find_root
-from wf.report.text import columns
+from wf.report.text import columns, size
 
 if TYPE_CHECKING:
-    from wf.deployments.rollout import Conditions
     from wf.deployments.service import Deployments
 
 _REF = "the name or id of a deployment"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rollback.add_argument("deployment", metavar="DEPLOYMENT", help=_REF)
     rollback.add_argument("--to", type=int, metavar="REVISION", help="its number (the one that served before)")
     for each in (update, rollback):
-        _add_conditions(each)
+        _add_rollout(each)
     add_command(commands, "list", "list the deployments of this project")
     add_command(commands, "get", "show a deployment: replicas, revisions, history").add_argument(
         "deployment", metavar="DEPLOYMENT", help=_REF
@@ -58,17 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             each.add_argument("--why", default="", metavar="TEXT", help="a reason, for the history")
 
 
-def _add_conditions(parser: argparse.ArgumentParser) -> None:
+def _add_rollout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
-        default="rolling",
         help="rolling: replica by replica; blue-green: all at once, beside the old; canary: a share of requests first",
     )
-    parser.add_argument("--percent", type=float, default=10.0, metavar="P", help="share of a canary in percent (10)")
-    parser.add_argument("--watch", type=float, default=10.0, metavar="SECONDS", help="to watch it with traffic (10)")
+    parser.add_argument("--percent", type=float, metavar="P", help="share of a canary in percent (10)")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="to watch it with traffic (10)")
+    parser.add_argument("--max-error-rate", type=float, metavar="RATE", help="of its answers, else it goes back (0.05)")
     parser.add_argument(
-        "--max-error-rate", type=float, default=0.05, metavar="RATE", help="of its answers, else it goes back (0.05)"
+        "--max-slowdown", type=float, metavar="TIMES", help="what its answers may take by those before (3)"
     )
 
 
@@ -95,16 +95,14 @@ def _create(deployments: "Deployments", arguments: argparse.Namespace) -> Answer
 
 
 def _update(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
-    spec, conditions = _spec(arguments), _conditions(arguments)
-    return _one(deployments.update(arguments.deployment, spec, by=_me(), why=arguments.why, conditions=conditions))
+    spec = _spec(arguments)
+    spec = replace(spec, rollout=_rollout(arguments, spec.rollout))
+    return _one(deployments.update(arguments.deployment, spec, by=_me(), why=arguments.why))
 
 
 def _rollback(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
-    return _one(
-        deployments.rollback(
-            arguments.deployment, arguments.to, by=_me(), why=arguments.why, conditions=_conditions(arguments)
-        )
-    )
+    rollout = _rollout(arguments, Rollout())
+    return _one(deployments.rollback(arguments.deployment, arguments.to, by=_me(), why=arguments.why, rollout=rollout))
 
 
 def _list(deployments: "Deployments", _: argparse.Namespace) -> Answer:
@@ -127,7 +125,7 @@ def _get(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
         ("grpc", found.grpc_endpoint or ""),
         ("image", found.spec.image),
         ("models", ", ".join(f"{each.model} at {each.path}" for each in found.spec.models)),
-        ("log", found.prediction_log or ""),
+        ("log", _log(found)),
         ("created", moment(found.created)),
     ]
     lines = [f"{label:<10}{text}" for label, text in facts if text]
@@ -146,6 +144,17 @@ def _get(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
     ]
     tables = [columns(replicas)] if found.replicas else []
     return found.to_json(), "\n\n".join("\n".join(table) for table in (lines, *tables, columns(history)))
+
+
+def _log(deployment: Deployment) -> str:
+    """Where predictions are kept, and what of them."""
+    log = deployment.spec.prediction_log
+    if log is None:
+        return deployment.prediction_log or ""
+    share = f"{log.sampling:.4g} of the requests" if log.sampling < 1 else "all requests"
+    hashed = f"{', '.join(log.hashed)} hashed" if log.hashed else ""
+    limits = f"a file each {log.seconds:g} s, {size(log.max_bytes)} at most"
+    return ", ".join(filter(None, [deployment.prediction_log or "no predictions yet", share, hashed, limits]))
 
 
 def _logs(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
@@ -197,10 +206,10 @@ def _spec(arguments: argparse.Namespace) -> DeploymentSpec:
     return load_spec(arguments.spec, lambda problem: print(excerpt(problem), end="\n\n", file=sys.stderr))
 
 
-def _conditions(arguments: argparse.Namespace) -> "Conditions":
-    from wf.deployments.rollout import Conditions
-
-    return Conditions(arguments.strategy, arguments.percent, arguments.watch, arguments.max_error_rate)
+def _rollout(arguments: argparse.Namespace, stated: Rollout) -> Rollout:
+    """What a spec says, and what the command line says otherwise."""
+    given = {each.name: getattr(arguments, each.name) for each in fields(Rollout)}
+    return replace(stated, **{name: value for name, value in given.items() if value is not None})
 
 
 def _me() -> str:

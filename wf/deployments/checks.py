@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from wf.deployments.spec import DeploymentSpec
+from wf.deployments.spec import STRATEGIES, DeploymentSpec, Rollout
 from wf.errors import InvalidWorkflow, Problem
 
 LONGEST_NAME = 100
@@ -40,6 +40,8 @@ def _problems(spec: DeploymentSpec) -> Iterator[str]:
         if not model.path.startswith("/") or ".." in model.path.split("/") or model.path.strip("/") == "":
             yield f"model `{model.model}` needs an absolute path in the container, not `{model.path}`"
     yield from _probe_problems(spec)
+    yield from _rollout_problems(spec.rollout)
+    yield from _log_problems(spec)
     if spec.cpus is not None and spec.cpus <= 0:
         yield f"{spec.cpus:g} CPUs cannot be"
     if spec.memory is not None and spec.memory < _LEAST_MEMORY:
@@ -56,4 +58,31 @@ def _probe_problems(spec: DeploymentSpec) -> Iterator[str]:
             yield f"the {name} probe needs times above 0 and at least 1 failure"
 
 
+def _rollout_problems(rollout: Rollout) -> Iterator[str]:
+    if rollout.strategy not in STRATEGIES:
+        yield f"`{rollout.strategy}` is no strategy: {', '.join(STRATEGIES)} are"
+    if not 0 < rollout.percent < _ALL:
+        yield f"a canary gets more than 0 and less than 100 percent of the requests, not {rollout.percent:g}"
+    if rollout.watch < 0:
+        yield f"a revision cannot be watched for {rollout.watch:g} s"
+    if not 0 <= rollout.max_error_rate <= 1:
+        yield f"a rate of errors is from 0 to 1, not {rollout.max_error_rate:g}"
+    if rollout.max_slowdown < 1:
+        yield f"a revision may at least be as slow as the one before: {rollout.max_slowdown:g} is less than 1"
+
+
+def _log_problems(spec: DeploymentSpec) -> Iterator[str]:
+    log = spec.prediction_log
+    if log is None:
+        return
+    if not 0 < log.sampling <= 1:
+        yield f"the share of requests in the prediction log is above 0 and at most 1, not {log.sampling:g}"
+    if log.seconds <= 0 or log.max_bytes <= 0:
+        yield "the prediction log needs seconds and bytes above 0"
+    if log.hashed and HASH_KEY not in {*spec.env, *spec.secrets}:
+        yield f"hashes in the prediction log need a key that all replicas share: set {HASH_KEY}, best to a secret"
+
+
+HASH_KEY = "PREDICTION_LOG_KEY"
+_ALL = 100
 _LEAST_MEMORY = 6 << 20  # the engine's own limit

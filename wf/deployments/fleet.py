@@ -13,7 +13,7 @@ from wf.backends.services import Services
 from wf.deployments import liveness, proxy
 from wf.deployments.mounts import mount, serving_folder
 from wf.deployments.proxy import Counts, Target
-from wf.deployments.spec import DeploymentSpec, Revision
+from wf.deployments.spec import DeploymentSpec, PredictionLog, Revision
 from wf.errors import DeploymentFailed, EnvironmentProblem
 from wf.logs import Masker
 from wf.store.artifacts import Artifacts
@@ -91,6 +91,12 @@ class Fleet:
         printed = self._services.logs(replica.id, tail).decode("utf-8", "replace")
         return [masker.mask(line) for line in printed.splitlines()]
 
+    def failed(self, replica: Seen, what: str, prepared: Prepared) -> DeploymentFailed:
+        """The error for a replica that did not hold, with what it printed last, secrets masked."""
+        lines = self.logs(replica, _LINES, Masker(prepared.secrets.values()))
+        shown = "\n".join(f"  | {line}" for line in lines)
+        return DeploymentFailed(f"{replica.name} {what}" + (f"; it printed\n{shown}" if lines else ""))
+
     # Changing
 
     def start(self, prepared: Prepared) -> str:
@@ -106,7 +112,7 @@ class Fleet:
         writable: tuple[tuple[Path, str], ...] = ()
         if spec.prediction_log:
             self._predictions.mkdir(parents=True, exist_ok=True)
-            writable, env = ((self._predictions, _PREDICTIONS),), {"PREDICTION_LOG": _PREDICTIONS, **env}
+            writable, env = ((self._predictions, _PREDICTIONS),), {**_log_settings(spec.prediction_log), **env}
         command, programs = spec.command, dict[str, bytes]()
         if spec.liveness:
             command = liveness.watched(self._whole_command(revision), spec.liveness, spec.port, _patience(spec))
@@ -170,36 +176,12 @@ class Fleet:
             seen = [each for each in self.replicas() if each.name in names]
             for each in seen:
                 if each.restarts or each.phase == "exited":
-                    raise self._failed(each, _end(each), prepared)
+                    raise self.failed(each, how_it_ended(each), prepared)
             waiting = [each for each in seen if not (each.is_well and counts.get(each.name, _UNKNOWN).is_ready)]
             if not waiting:
                 return
             if time.monotonic() > deadline:
-                raise self._failed(waiting[0], f"was not ready within {patience:g} s", prepared)
-            time.sleep(_LOOK)
-
-    def watch(self, names: Collection[str], seconds: float, error_rate: float, prepared: Prepared) -> None:
-        """See for some time whether replicas that have traffic do well.
-
-        Raises:
-            DeploymentFailed: one of them ended or is not ready any more, or too many of their answers are errors.
-        """
-        deadline = time.monotonic() + seconds
-        while True:
-            counts = self.counts()
-            for each in self.replicas():
-                if each.name not in names:
-                    continue
-                if each.restarts or each.phase != "running":
-                    raise self._failed(each, _end(each), prepared)
-                if not counts.get(each.name, _UNKNOWN).is_up:
-                    raise self._failed(each, "is not ready any more", prepared)
-            requests = sum(counts[name].requests for name in names)
-            errors = sum(counts[name].errors for name in names)
-            if errors >= _FEW_ERRORS and errors > error_rate * requests:
-                raise DeploymentFailed(f"{errors} of its {requests} answers were errors")
-            if time.monotonic() >= deadline:
-                return
+                raise self.failed(waiting[0], f"was not ready within {patience:g} s", prepared)
             time.sleep(_LOOK)
 
     def remove(self, replicas: Iterable[Seen | str]) -> None:
@@ -259,17 +241,11 @@ class Fleet:
                 raise EnvironmentProblem(f"the proxy of `{self._name}` does not take its configuration:\n{lines}")
             time.sleep(_LOOK / 5)
 
-    def _failed(self, replica: Seen, what: str, prepared: Prepared) -> DeploymentFailed:
-        lines = self.logs(replica, _LINES, Masker(prepared.secrets.values()))
-        shown = "\n".join(f"  | {line}" for line in lines)
-        return DeploymentFailed(f"{replica.name} {what}" + (f"; it printed\n{shown}" if lines else ""))
 
-
-_FEW_ERRORS = 3
 _UNKNOWN = Counts(is_up=False, is_ready=False)
 
 
-def _end(replica: Seen) -> str:
+def how_it_ended(replica: Seen) -> str:
     """How it ended; the engine forgets that when it starts it again."""
     return "ended and was started again" if replica.phase == "running" else f"ended with exit code {replica.exit_code}"
 
@@ -277,6 +253,17 @@ def _end(replica: Seen) -> str:
 def revision_of(replica: Seen) -> int:
     """The number of the revision that it is of."""
     return int(replica.labels["wf.revision"])
+
+
+def _log_settings(log: PredictionLog) -> dict[str, str]:
+    """How a model server is told, as `containers/serve` understands it."""
+    return {
+        "PREDICTION_LOG": _PREDICTIONS,
+        "PREDICTION_LOG_SAMPLING": f"{log.sampling:g}",
+        "PREDICTION_LOG_HASH": ",".join(log.hashed),
+        "PREDICTION_LOG_SECONDS": f"{log.seconds:g}",
+        "PREDICTION_LOG_MAX_BYTES": str(log.max_bytes),
+    }
 
 
 def _patience(spec: DeploymentSpec) -> float:

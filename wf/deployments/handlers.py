@@ -1,7 +1,7 @@
 """What jobs of a run may ask about deployments, below `/wf/v1/deployments`. `./steps/deploy` and `./steps/gate` do.
 
 GET  /wf/v1/deployments/NAME            the deployment; 404 if there is none
-PUT  /wf/v1/deployments/NAME            {spec, strategy, percent, watch, error_rate, why}: create or update it
+PUT  /wf/v1/deployments/NAME            {spec, why}: create or update it
 POST /wf/v1/deployments/NAME/predict    {rows: [{user, movie, timestamp}]}: the ratings of what serves
 """
 
@@ -12,7 +12,6 @@ from typing import Any, Final
 from wf.control.http import Handler, Request, Response, error_response, json_response
 from wf.deployments.parse import parse_spec
 from wf.deployments.prediction import Client
-from wf.deployments.rollout import Conditions
 from wf.deployments.rows import read_rows
 from wf.deployments.service import Deployments
 from wf.errors import DeploymentFailed, InvalidWorkflow, Problem
@@ -45,16 +44,9 @@ def deployment_handler(deployments: Deployments, asked_by: Callable[[Request], s
 
 def _put(deployments: Deployments, name: str, given: Mapping[str, Any], by: str) -> Response:
     spec, why = parse_spec(given.get("spec")), str(given.get("why", ""))
-    known = Conditions()
-    conditions = Conditions(
-        strategy=given.get("strategy", known.strategy),
-        percent=float(given.get("percent", known.percent)),
-        watch=float(given.get("watch", known.watch)),
-        error_rate=float(given.get("error_rate", known.error_rate)),
-    )
     try:
         if deployments.list(name):
-            done = deployments.update(name, spec, by=by, why=why, conditions=conditions)
+            done = deployments.update(name, spec, by=by, why=why)
         else:
             done = deployments.create(name, spec, by=by, why=why)
     except DeploymentFailed as failed:

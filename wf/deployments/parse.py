@@ -9,7 +9,7 @@
       - {id: mo..., path: /opt/models}
     resources: {replicas: 2}
 
-Ours are `grpcPort`, `predictionLog`, `resources.cpus` and `resources.memory`, and an env that is a mapping.
+Ours are `grpcPort`, `predictionLog`, `rollout`, `resources.cpus` and `resources.memory`, and an env that is a mapping.
 """
 
 import re
@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wf.deployments.spec import DeploymentSpec, ModelMount, Probe
+from wf.deployments.spec import DeploymentSpec, ModelMount, PredictionLog, Probe, Rollout
 from wf.errors import InvalidWorkflow, Problem
 from wf.references import parse_secret
 from wf.source import Document, Loc, load
@@ -27,9 +27,12 @@ MODELS = "/opt/models"
 
 _KEYS = (
     "apiVersion", "name", "enabled", "image", "containerRegistry", "command", "env", "port", "grpcPort", "resources",
-    "predictionLog", "healthChecks", "healthchecks", "models", "integrations", "repositories", "region", "basicAuthKey",
+    "predictionLog", "rollout", "healthChecks", "healthchecks", "models", "integrations", "repositories", "region",
+    "basicAuthKey",
 )  # fmt: skip
 _RESOURCES = ("instanceType", "machineType", "replicas", "ports", "autoscaling", "cpus", "memory")
+_PREDICTION_LOG = ("sampling", "hash", "seconds", "maxBytes")
+_ROLLOUT = ("strategy", "percent", "watch", "maxErrorRate", "maxSlowdown")
 _NOT_HERE = {
     "containerRegistry": "accounts of `wf registry` are tried",
     "repositories": "put the files into the image or into a model",
@@ -86,7 +89,8 @@ class _Reader:
             models=self._models(top.get("models"), ("models",)) + self._integrations(top.get("integrations")),
             cpus=None if resources.get("cpus") is None else self._number(resources["cpus"], ("resources", "cpus")),
             memory=None if memory is None else self._bytes(memory, ("resources", "memory")),
-            prediction_log=self._truth(top.get("predictionLog", False), ("predictionLog",)),
+            prediction_log=self._prediction_log(top.get("predictionLog")),
+            rollout=self._rollout(top.get("rollout")),
             enabled=top.get("enabled", True) is not False,
             **probes,
         )
@@ -139,6 +143,36 @@ class _Reader:
                 self._refuse(loc, f"wf has no integration of type `{item.get('type')}`", "`model` is known")
         return tuple(found)
 
+    def _prediction_log(self, given: object) -> PredictionLog | None:
+        if given is None or given is False:
+            return None
+        loc: Loc = ("predictionLog",)
+        known = PredictionLog()
+        if given is True:
+            return known
+        item = self._mapping(given, loc)
+        self._note_unknown(item, _PREDICTION_LOG, loc)
+        size = item.get("maxBytes")
+        return PredictionLog(
+            sampling=self._number(item.get("sampling", known.sampling), (*loc, "sampling")),
+            hashed=tuple(map(str, self._list(item.get("hash", []), (*loc, "hash")))),
+            seconds=self._number(item.get("seconds", known.seconds), (*loc, "seconds")),
+            max_bytes=known.max_bytes if size is None else self._bytes(size, (*loc, "maxBytes")) or known.max_bytes,
+        )
+
+    def _rollout(self, given: object) -> Rollout:
+        loc: Loc = ("rollout",)
+        item = self._mapping(given, loc)
+        self._note_unknown(item, _ROLLOUT, loc)
+        known = Rollout()
+        return Rollout(
+            strategy=item.get("strategy", known.strategy),
+            percent=self._number(item.get("percent", known.percent), (*loc, "percent")),
+            watch=self._number(item.get("watch", known.watch), (*loc, "watch")),
+            max_error_rate=self._number(item.get("maxErrorRate", known.max_error_rate), (*loc, "maxErrorRate")),
+            max_slowdown=self._number(item.get("maxSlowdown", known.max_slowdown), (*loc, "maxSlowdown")),
+        )
+
     def _probe(self, given: object, loc: Loc) -> Probe | None:
         if given is None:
             return None
@@ -181,11 +215,6 @@ class _Reader:
             return int(given)
         self._refuse(loc, f"`{given}` is not a whole number")
         return 1
-
-    def _truth(self, given: object, loc: Loc) -> bool:
-        if not isinstance(given, bool):
-            self._refuse(loc, f"`{given}` is neither `true` nor `false`")
-        return given is True
 
     def _number(self, given: object, loc: Loc) -> float:
         try:

@@ -1,7 +1,8 @@
 """The configuration of the proxy in front of a deployment, and what its statistics say. Pure."""
 
 import csv
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wf.deployments.spec import DeploymentSpec, Probe
@@ -65,6 +66,10 @@ class Counts:
     requests: int = 0
     errors: int = 0
     """Answers with 500 or above, connections refused, connections lost."""
+    waiting: int = 0
+    """Requests that it has and has not answered yet."""
+    seconds: float = 0.0
+    """From a request to the head of its answer, on average over the last few hundred."""
 
 
 def configuration(targets: Sequence[Target]) -> str:
@@ -110,8 +115,17 @@ def read_statistics(printed: str) -> dict[str, Counts]:
             is_ready=is_up and check["check_status"] in _PASSED,
             requests=sum(int(row[f"hrsp_{kind}"] or 0) for row in own for kind in _KINDS),
             errors=sum(int(row[column] or 0) for row in own for column in ("hrsp_5xx", "econ", "eresp")),
+            waiting=sum(int(row["scur"] or 0) for row in own),
+            seconds=_mean_seconds(own),
         )
     return counts
+
+
+def _mean_seconds(rows: Sequence[Mapping[str, str]]) -> float:
+    """Of both protocols, by how often each was used."""
+    answers = [sum(int(row[f"hrsp_{kind}"] or 0) for kind in _KINDS) for row in rows]
+    times = [int(row["rtime"] or 0) / 1000 for row in rows]
+    return sum(map(operator.mul, answers, times)) / sum(answers) if any(answers) else 0.0
 
 
 _HTTP_BACKEND = """\

@@ -4,23 +4,10 @@ Traffic leaves a replica before the replica goes: it is routed elsewhere, what i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from wf.deployments.fleet import Fleet, Prepared, revision_of
-from wf.deployments.spec import Revision, Strategy
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What a new revision has to hold before the old one goes."""
-
-    strategy: Strategy = "rolling"
-    percent: float = 10.0
-    """Of the requests, that a canary gets."""
-    watch: float = 10.0
-    """Seconds for which it is watched while it has traffic."""
-    error_rate: float = 0.05
-    """The share of its answers that may be errors."""
+from wf.deployments.spec import Revision, Rollout
+from wf.deployments.watch import pace, watch
 
 
 def reconcile(fleet: Fleet, wanted: Prepared, replicas: int, revisions: Mapping[int, Revision]) -> None:
@@ -55,7 +42,7 @@ def replace(
     new: Prepared,
     replicas: int,
     revisions: Mapping[int, Revision],
-    conditions: Conditions,
+    rollout: Rollout,
     promote: Callable[[], None],
 ) -> None:
     """Put a new revision in the place of whatever serves.
@@ -67,10 +54,10 @@ def replace(
         DeploymentFailed: it did not come up or did not hold. Old and new replicas are left as they are then.
     """
     old = [each.name for each in fleet.replicas() if revision_of(each) != new.revision.number]
-    if conditions.strategy == "rolling":
-        _rolling(fleet, new, replicas, old, revisions, conditions)
+    if rollout.strategy == "rolling":
+        _rolling(fleet, new, replicas, old, revisions, rollout)
     else:
-        _beside(fleet, new, replicas, old, revisions, conditions)
+        _beside(fleet, new, replicas, old, revisions, rollout)
     promote()
     fleet.remove(old)
 
@@ -81,9 +68,10 @@ def _rolling(
     replicas: int,
     old: Sequence[str],
     revisions: Mapping[int, Revision],
-    conditions: Conditions,
+    rollout: Rollout,
 ) -> None:
     fresh: list[str] = []
+    before = pace(fleet.counts(), old)
     for number in range(1, replicas + 1):
         left = list(old[number:]) if number < replicas else []
         serving = [*fresh, *old[number - 1 :]]
@@ -92,7 +80,7 @@ def _rolling(
         fleet.await_ready(fresh[-1:], new)
         fleet.route(_equal([*fresh, *left]), revisions)
         fleet.settle()
-        fleet.watch(fresh, conditions.watch / replicas, conditions.error_rate, new)
+        before = watch(fleet, new, fresh, left, before, rollout, rollout.watch / replicas)
         if left:
             fleet.remove(old[number - 1 : number])
 
@@ -103,17 +91,19 @@ def _beside(
     replicas: int,
     old: Sequence[str],
     revisions: Mapping[int, Revision],
-    conditions: Conditions,
+    rollout: Rollout,
 ) -> None:
+    before = pace(fleet.counts(), old)
     fresh = [fleet.start(new) for _ in range(replicas)]
     fleet.route(_equal(old), revisions)
     fleet.await_ready(fresh, new)
-    if conditions.strategy == "canary" and old:
-        fleet.route(_equal(fresh, conditions.percent) | _equal(old, 100 - conditions.percent), revisions)
-        fleet.watch(fresh, conditions.watch, conditions.error_rate, new)
+    if rollout.strategy == "canary" and old:
+        fleet.route(_equal(fresh, rollout.percent) | _equal(old, 100 - rollout.percent), revisions)
+        before = watch(fleet, new, fresh, old, before, rollout, rollout.watch)
     fleet.route(_equal(fresh), revisions)
     fleet.settle()
-    fleet.watch(fresh, 0 if conditions.strategy == "canary" else conditions.watch, conditions.error_rate, new)
+    if rollout.strategy != "canary":
+        watch(fleet, new, fresh, [], before, rollout, rollout.watch)
 
 
 def _equal(names: Sequence[str], together: float = 1.0) -> dict[str, float]:

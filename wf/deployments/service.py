@@ -6,10 +6,9 @@ from uuid import uuid4
 
 from wf.deployments.changing import changing, locked, recovered
 from wf.deployments.checks import check_name, check_spec
-from wf.deployments.describe import previous_revision, serving_revision
+from wf.deployments.describe import previous_revision, revision, serving_revision
 from wf.deployments.ports import free_ports
-from wf.deployments.rollout import Conditions
-from wf.deployments.spec import Deployment, DeploymentSpec, Strategy
+from wf.deployments.spec import Deployment, DeploymentSpec, Rollout
 from wf.deployments.turning import bring, discard, settle, turn_to
 from wf.deployments.workplace import Tell, Workplace, opened
 from wf.errors import EnvironmentProblem
@@ -62,12 +61,10 @@ class Deployments:
         ref: str,
         spec: DeploymentSpec,
         *,
-        strategy: Strategy = "rolling",
         by: str,
         why: str = "",
-        conditions: Conditions | None = None,
     ) -> Deployment:
-        """Replace the spec by another one, without a lost request.
+        """Replace the spec by another one in the way that it says itself, without a lost request.
 
         Raises:
             DeploymentFailed: the new revision did not come up or did not hold; the old one serves.
@@ -78,7 +75,7 @@ class Deployments:
             number = place.store.deployments.add_revision(
                 change.record.id, spec.to_json(), image, models, by=by, why=why
             )
-            turn_to(place, change.record, number, conditions or Conditions(strategy), change.id)
+            turn_to(place, change.record, number, spec.rollout, change.id)
         return self.get(ref)
 
     def rollback(
@@ -86,19 +83,21 @@ class Deployments:
         ref: str,
         to: int | None = None,
         *,
-        strategy: Strategy = "rolling",
         by: str,
         why: str = "",
-        conditions: Conditions | None = None,
+        rollout: Rollout | None = None,
     ) -> Deployment:
-        """Let an earlier revision serve again: the one before the present one, or the one with the number `to`."""
+        """Let an earlier revision serve again: the one before the present one, or the one with the number `to`.
+
+        It takes over as it did the first time, unless `rollout` says how.
+        """
         with self._opened() as place, changing(place, ref, "rollback", by, why) as change:
             record = change.record
             number = to if to is not None else previous_revision(record)
             if number not in {each.number for each in record.revisions}:
                 known = ", ".join(str(each.number) for each in record.revisions)
                 raise EnvironmentProblem(f"`{record.name}` has no revision {number}", hint=f"It has {known}.")
-            turn_to(place, record, number, conditions or Conditions(strategy), change.id)
+            turn_to(place, record, number, rollout or revision(record.number(number)).spec.rollout, change.id)
         return self.get(ref)
 
     def scale(self, ref: str, replicas: int, *, by: str, why: str = "") -> Deployment:

@@ -43,6 +43,35 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a revision takes over, and what it has to hold before the old one goes."""
+
+    strategy: Strategy = "rolling"
+    percent: float = 10.0
+    """Of the requests, that a canary gets."""
+    watch: float = 10.0
+    """Seconds for which it is watched while it has traffic."""
+    max_error_rate: float = 0.05
+    """The share of its answers that may be errors."""
+    max_slowdown: float = 3.0
+    """So many times may its answers take what those of the revision before take, on average."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionLog:
+    """What replicas keep of what they are asked and answer; variables named `PREDICTION_LOG...` tell them."""
+
+    sampling: float = 1.0
+    """The share of requests that is kept."""
+    hashed: tuple[str, ...] = ()
+    """Inputs of the model whose values are replaced by a keyed hash. The key is their variable PREDICTION_LOG_KEY."""
+    seconds: float = 60.0
+    """A file is written so often."""
+    max_bytes: int = 1 << 30
+    """Of all files together; the oldest go."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentSpec:
     """What to run and how it is reached."""
 
@@ -68,8 +97,10 @@ class DeploymentSpec:
     """Limit of each replica."""
     memory: int | None = None
     """Limit of each replica in bytes."""
-    prediction_log: bool = False
-    """Whether replicas get a folder for what they are asked and answer, which the variable PREDICTION_LOG names."""
+    prediction_log: PredictionLog | None = None
+    """What replicas keep of what they are asked and answer, in a folder that they share; nothing without it."""
+    rollout: Rollout = Rollout()
+    """How it took the place of the revision before."""
     enabled: bool = True
     """Whether it runs at all."""
 
@@ -82,7 +113,9 @@ class DeploymentSpec:
         """What `to_json` wrote."""
         probes = {name: _probe(data[name]) for name in ("readiness", "liveness", "startup")}
         models = tuple(ModelMount(**each) for each in data["models"])
-        return cls(**{**data, **probes, "models": models, "command": tuple(data["command"])})
+        log, rollout = _prediction_log(data["prediction_log"]), Rollout(**data.get("rollout", {}))
+        made = {**probes, "models": models, "prediction_log": log, "rollout": rollout}
+        return cls(**{**data, **made, "command": tuple(data["command"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +198,10 @@ class Deployment:
 
 def _probe(data: Mapping[str, Any] | None) -> Probe | None:
     return None if data is None else Probe(**{**data, "command": tuple(data["command"])})
+
+
+def _prediction_log(data: Mapping[str, Any] | bool | None) -> PredictionLog | None:
+    """Older revisions say only whether there is one."""
+    if isinstance(data, bool):
+        return PredictionLog() if data else None
+    return None if data is None else PredictionLog(**{**data, "hashed": tuple(data["hashed"])})

@@ -1,14 +1,15 @@
 """A deployment brought to what its record says, and turned to another revision."""
 
 from wf.deployments.describe import revision, revisions
-from wf.deployments.rollout import Conditions, reconcile, replace
+from wf.deployments.rollout import reconcile, replace
+from wf.deployments.spec import Rollout
 from wf.deployments.workplace import Workplace
 from wf.errors import DeploymentFailed
 from wf.store.deployments import DeploymentRecord
 from wf.store.layout import remove_tree
 
 
-def turn_to(place: Workplace, record: DeploymentRecord, number: int, conditions: Conditions, change: int) -> None:
+def turn_to(place: Workplace, record: DeploymentRecord, number: int, rollout: Rollout, change: int) -> None:
     """Let another revision serve, or come back to the present one.
 
     Raises:
@@ -29,7 +30,7 @@ def turn_to(place: Workplace, record: DeploymentRecord, number: int, conditions:
         return
     try:
         new = place.prepare(target)
-        replace(place.fleet(record), new, target.spec.replicas, revisions(record), conditions, promote)
+        replace(place.fleet(record), new, target.spec.replicas, revisions(record), rollout, promote)
     except BaseException as error:
         present = place.known(record.id)
         if present.revision == number and number != record.revision:
