@@ -18,8 +18,8 @@ class Inputs(StepInputs):
     image: str = Field("tensorflow/serving", min_length=1, description="a model server with TensorFlow Serving's API")
     model_name: str = Field("recommender", pattern=r"^[A-Za-z0-9_.-]+$", description="the model's name in its address")
     replicas: int = Field(1, ge=1, le=32, description="how many containers serve")
-    strategy: Literal["rolling", "blue-green", "canary"] = Field("rolling", description="how it takes over")
-    percent: float = Field(10.0, gt=0, lt=100, description="the share of requests of a canary")
+    strategy: Literal["rolling", "blue-green", "canary", "shadow"] = Field("rolling", description="how it takes over")
+    percent: float = Field(10.0, gt=0, lt=100, description="the share of requests of a canary or a shadow")
     watch: float = Field(10.0, ge=0, description="seconds for which it is watched while it has requests")
     max_error_rate: float = Field(0.05, ge=0, le=1, description="the share of its answers that may be errors")
     max_slowdown: float = Field(3.0, ge=1, description="so many times may it take what the model before takes")
@@ -86,6 +86,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
     (work.output("deployment") / "deployment.json").write_text(
         json.dumps({**kept, "url": url, "model": model}, indent=2)
     )
+    if done["shadow"]:
+        print(f"revision {done['shadow']['revision']} gets copies of requests: see `wf deployments get`", flush=True)
     print(f"revision {done['revision']} serves at {url}; an unknown user and title get {answered[0]:.2f}")
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.deployments.lab import Lab, Load, ask, kill
 from tests.projects import REPOSITORY
 from wf.deployments import proxy
-from wf.deployments.spec import ModelMount, Probe, Strategy
+from wf.deployments.spec import ModelMount, Probe, Rollout, Strategy
 from wf.errors import DeploymentFailed, EnvironmentProblem
 from wf.store import Store
 
@@ -96,6 +96,41 @@ def test_a_revision_that_does_not_hold_goes_back(lab: Lab) -> None:
     assert [each.outcome for each in now.history] == ["succeeded", *["rolled back"] * 4]
     assert "cannot read the model; the key is ***" in str(ended.value)
     assert len(lab.containers()) == 2
+
+
+def test_a_shadow_is_compared_until_it_is_promoted(lab: Lab) -> None:
+    """It gets copies of requests and its answers reach nobody; what differs is told; then it takes over."""
+    made = lab.create(ANSWER='{"predictions": [1.0]}')
+    spec = lab.spec(ANSWER='{"predictions": [1.5]}')
+
+    with pytest.raises(EnvironmentProblem, match=r"^`it` has no shadow$"):
+        lab.deployments.promote("it", by="me")
+    with Load(made) as load:
+        begun = lab.update(spec, "shadow", percent=100)
+        while not ((now := lab.deployments.get("it")).shadow and now.shadow.compared > 10):
+            time.sleep(0.2)
+        assert set(load.answers) == {(200, '{"predictions": [1.0]}')}
+        promoted = lab.deployments.promote("it", by="me", rollout=Rollout("blue-green", watch=0.5))
+
+    assert (begun.revision, begun.state, len(begun.replicas)) == (1, "serving", 2)
+    assert (now.shadow.revision, now.shadow.percent, now.shadow.equal, now.shadow.errors) == (2, 100, 0, 0)
+    assert (now.shadow.mean_difference, now.shadow.largest_difference) == (0.5, 0.5)
+    assert (promoted.revision, promoted.shadow) == (2, None)
+    assert (ask(promoted), load.failures) == ((200, '{"predictions": [1.5]}'), [])
+    assert len(lab.containers()) == 2
+
+    lab.update(spec, "shadow")
+    discarded = lab.deployments.discard("it", by="me")
+    assert (discarded.revision, discarded.shadow, len(lab.containers())) == (2, None, 2)
+    assert [each.action for each in discarded.history] == [
+        "create",
+        "promote",
+        "shadow",
+        "promote",
+        "shadow",
+        "discard",
+    ]
+    assert [each.outcome for each in discarded.history[1:3]] == ["failed", "succeeded"]
 
 
 def test_a_deployment_that_does_not_come_up_leaves_nothing(lab: Lab) -> None:

@@ -109,7 +109,7 @@ def test_a_rollout_or_a_log_that_cannot_be_is_refused() -> None:
     """Each thing with what would do."""
     spec = DeploymentSpec(
         "x",
-        rollout=Rollout(cast("Strategy", "sudden"), 100, -1, 2, 0.5),
+        rollout=Rollout(cast("Strategy", "sudden"), 101, -1, 2, 0.5),
         prediction_log=PredictionLog(0, ("user_id",), 0),
     )
 
@@ -117,8 +117,8 @@ def test_a_rollout_or_a_log_that_cannot_be_is_refused() -> None:
         check_spec(spec)
 
     assert [problem.message for problem in caught.value.problems] == [
-        "`sudden` is no strategy: rolling, blue-green, canary are",
-        "a canary gets more than 0 and less than 100 percent of the requests, not 100",
+        "`sudden` is no strategy: rolling, blue-green, canary, shadow are",
+        "a canary or a shadow gets more than 0 and at most 100 percent of the requests, not 101",
         "a rate of errors is from 0 to 1, not 2",
         "a revision cannot be watched for -1 s",
         "a revision may at least be as slow as the one before: 0.5 is less than 1",

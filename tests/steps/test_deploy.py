@@ -13,7 +13,7 @@ from wf.control.http import Request, Response, error_response, json_response
 from wf.control.server import Server
 
 MADE = {
-    "name": "movies", "id": "1", "revision": 3, "state": "serving",
+    "name": "movies", "id": "1", "revision": 3, "shadow": None, "state": "serving",
     "endpoint": "127.0.0.1:18500", "grpc_endpoint": "127.0.0.1:18501",
 }  # fmt: skip
 

@@ -138,7 +138,7 @@ class Images:
             raise EnvironmentProblem(f"image `{ref}` was pulled, but the engine does not know it")
         return found
 
-    def _base_image(self) -> tuple[str, str]:
+    def base_image(self) -> tuple[str, str]:
         """The first of the project's base images that is there, or else that can be pulled."""
         if self._base is None:
             self._base = self._found_base_image()
@@ -179,7 +179,7 @@ class Images:
         return ref, found
 
     def _built(self, image: ProjectImage, gpu: bool, asked_by: tuple[str, ...]) -> tuple[str, str]:
-        build = self._plan_build(image, gpu, asked_by, self._have, self._base_image)
+        build = self._plan_build(image, gpu, asked_by, self._have, self.base_image)
         assert build is not None, "what it builds on is there"
         if found := self._id_of(build.tag):
             return build.tag, found

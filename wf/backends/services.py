@@ -63,6 +63,15 @@ class Services:
         finally:
             images.close()
 
+    def base_image(self) -> str:
+        """The id of the image that those of the project begin with; it has Python."""
+        host = read_host_network(os.environ, self._settings.ca_bundle)
+        images = Images(self._engine, self._root, self._settings.docker, host, self._emit)
+        try:
+            return images.base_image()[1]
+        finally:
+            images.close()
+
     def has_image(self, image_id: str) -> bool:
         """Whether the engine still has an image."""
         import docker.errors

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wf.commands.data import Answer, add_command, answer, moment
-from wf.deployments.spec import STRATEGIES, Deployment, DeploymentSpec, Rollout
+from wf.deployments.spec import STRATEGIES, Deployment, DeploymentSpec, Rollout, Shadow
 from wf.project import find_root
 from wf.report.text import columns, size
 
@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rollback = add_command(commands, "rollback", "let an earlier revision serve again")
     rollback.add_argument("deployment", metavar="DEPLOYMENT", help=_REF)
     rollback.add_argument("--to", type=int, metavar="REVISION", help="its number (the one that served before)")
+    for name, about in (
+        ("promote", "let the revision serve that has been a shadow"),
+        ("discard", "end a shadow"),
+    ):
+        add_command(commands, name, about).add_argument("deployment", metavar="DEPLOYMENT", help=_REF)
     for each in (update, rollback):
         _add_rollout(each)
     add_command(commands, "list", "list the deployments of this project")
@@ -62,9 +67,10 @@ def _add_rollout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
-        help="rolling: replica by replica; blue-green: all at once, beside the old; canary: a share of requests first",
+        help="rolling: replica by replica; blue-green: all at once, beside the old; canary: a share of requests first; "
+        "shadow: copies of requests, until `promote` or `discard`",
     )
-    parser.add_argument("--percent", type=float, metavar="P", help="share of a canary in percent (10)")
+    parser.add_argument("--percent", type=float, metavar="P", help="share of a canary or a shadow in percent (10)")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="to watch it with traffic (10)")
     parser.add_argument("--max-error-rate", type=float, metavar="RATE", help="of its answers, else it goes back (0.05)")
     parser.add_argument(
@@ -128,6 +134,7 @@ def _get(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
         ("log", _log(found)),
         ("created", moment(found.created)),
     ]
+    facts += _shadow_facts(found.shadow) if found.shadow else []
     lines = [f"{label:<10}{text}" for label, text in facts if text]
     replicas = [("replica", "revision", "phase", "ready", "restarts", "started")]
     replicas += [
@@ -157,9 +164,33 @@ def _log(deployment: Deployment) -> str:
     return ", ".join(filter(None, [deployment.prediction_log or "no predictions yet", share, hashed, limits]))
 
 
+def _shadow_facts(shadow: Shadow) -> list[tuple[str, str]]:
+    """How a shadow does."""
+    head = f"revision {shadow.revision} gets copies of {shadow.percent:g} % of the predictions"
+    skipped = f"{shadow.skipped:,} not compared (too large or too many)" if shadow.skipped else ""
+    facts = [("shadow", ", ".join(filter(None, [head, f"{shadow.compared:,} compared", skipped])))]
+    if shadow.compared:
+        facts.append(("", f"{shadow.equal / shadow.compared:.1%} of the answers equal, {shadow.errors:,} errors"))
+    if shadow.mean_difference is not None:
+        text = f"numbers differ by {shadow.mean_difference:.3g} on average, {shadow.largest_difference:.3g} at most"
+        facts.append(("", text))
+    if shadow.seconds_shadow is not None and shadow.seconds_serving is not None:
+        took, serving = shadow.seconds_shadow * 1000, shadow.seconds_serving * 1000
+        facts.append(("", f"an answer takes {took:.1f} ms, that of the one that serves {serving:.1f} ms"))
+    return facts
+
+
 def _logs(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
     logs = deployments.logs(arguments.deployment, arguments.tail)
     return logs, "\n".join(f"{name} │ {line}" for name, lines in logs.items() for line in lines)
+
+
+def _promote(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
+    return _one(deployments.promote(arguments.deployment, by=_me(), why=arguments.why))
+
+
+def _discard(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
+    return _one(deployments.discard(arguments.deployment, by=_me(), why=arguments.why))
 
 
 def _scale(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
@@ -231,6 +262,8 @@ _COMMANDS: Mapping[str, "Callable[[Deployments, argparse.Namespace], Answer]"] =
     "create": _create,
     "update": _update,
     "rollback": _rollback,
+    "promote": _promote,
+    "discard": _discard,
     "list": _list,
     "get": _get,
     "logs": _logs,

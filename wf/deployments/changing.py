@@ -19,6 +19,7 @@ from wf.store import Store
 from wf.store.deployments import DeploymentRecord, Outcome
 
 KILLED: Final = "its wf was killed"
+_TURNS = ("update", "shadow", "promote", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _recover(place: Workplace, record: DeploymentRecord) -> DeploymentRecord:
         message = f"deployment `{record.name}` is removed: {KILLED} during its {broken.action}"
         raise EnvironmentProblem(message, hint="Create it anew.")
     settle(place, record)
-    is_done = broken.action not in ("update", "rollback") or record.revision != broken.revision
+    is_done = broken.action not in _TURNS or record.revision != broken.revision
     outcome: Outcome = "succeeded" if is_done else "rolled back"
     place.store.deployments.end_change(broken.id, outcome, record.revision, KILLED)
     return place.known(record.id)

@@ -61,8 +61,8 @@ def _probe_problems(spec: DeploymentSpec) -> Iterator[str]:
 def _rollout_problems(rollout: Rollout) -> Iterator[str]:
     if rollout.strategy not in STRATEGIES:
         yield f"`{rollout.strategy}` is no strategy: {', '.join(STRATEGIES)} are"
-    if not 0 < rollout.percent < _ALL:
-        yield f"a canary gets more than 0 and less than 100 percent of the requests, not {rollout.percent:g}"
+    if not 0 < rollout.percent <= _ALL:
+        yield f"a canary or a shadow gets more than 0 and at most 100 percent of the requests, not {rollout.percent:g}"
     if rollout.watch < 0:
         yield f"a revision cannot be watched for {rollout.watch:g} s"
     if not 0 <= rollout.max_error_rate <= 1:

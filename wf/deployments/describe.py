@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from wf.backends.service import Seen
+from wf.deployments.compare import Report
 from wf.deployments.fleet import revision_of
 from wf.deployments.proxy import Counts
-from wf.deployments.spec import Change, Deployment, DeploymentSpec, DeploymentState, Replica, Revision
+from wf.deployments.spec import Change, Deployment, DeploymentSpec, DeploymentState, Replica, Revision, Shadow
 from wf.store.deployments import DeploymentRecord, RevisionRecord
 
 
@@ -17,6 +18,7 @@ def describe(
     counts: Mapping[str, Counts],
     host_for_jobs: str,
     predictions: Path,
+    comparison: Report | None,
 ) -> Deployment:
     """A deployment as it is now.
 
@@ -26,6 +28,7 @@ def describe(
         counts: what its proxy knows of them.
         host_for_jobs: by which containers reach this machine, or nothing.
         predictions: where its prediction log is, if it has kept one.
+        comparison: what came of comparing answers, if it has a shadow.
     """
     replicas = tuple(_replica(each, counts) for each in seen)
     spec = replace(serving_revision(record).spec, replicas=record.replicas, enabled=record.enabled)
@@ -45,6 +48,7 @@ def describe(
             for each in record.changes
         ),
         replicas=replicas,
+        shadow=_shadow(revision(record.number(record.shadow)), comparison) if comparison else None,
         prediction_log=str(predictions) if predictions.exists() else None,
     )
 
@@ -81,6 +85,22 @@ def previous_revision(record: DeploymentRecord) -> int:
     """The revision that served before the present one."""
     served = [each.revision for each in record.changes if each.outcome == "succeeded"]
     return next((number for number in reversed(served) if number not in (0, record.revision)), record.revision - 1)
+
+
+def _shadow(its: Revision, report: Report) -> Shadow:
+    """What is told of a comparison."""
+    return Shadow(
+        revision=its.number,
+        percent=its.spec.rollout.percent,
+        compared=report.compared,
+        equal=report.equal,
+        errors=report.errors,
+        skipped=report.skipped,
+        mean_difference=report.total_difference / report.numbers if report.numbers else None,
+        largest_difference=report.largest_difference if report.numbers else None,
+        seconds_serving=report.seconds_serving / report.compared if report.compared else None,
+        seconds_shadow=report.seconds_shadow / report.compared if report.compared else None,
+    )
 
 
 def _replica(seen: Seen, counts: Mapping[str, Counts]) -> Replica:

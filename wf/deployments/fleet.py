@@ -1,8 +1,9 @@
 """The containers of one deployment: started, looked at, given traffic, removed. It decides nothing."""
 
+import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -10,7 +11,8 @@ from typing import Final
 
 from wf.backends.service import HealthCommand, Seen, Service
 from wf.backends.services import Services
-from wf.deployments import liveness, proxy
+from wf.deployments import compare, liveness, proxy
+from wf.deployments.mirror import Mirror
 from wf.deployments.mounts import mount, serving_folder
 from wf.deployments.proxy import Counts, Target
 from wf.deployments.spec import DeploymentSpec, PredictionLog, Revision
@@ -24,6 +26,7 @@ GRACE: Final = 30.0
 PATIENCE: Final = 120.0
 """Seconds until a replica must be ready, where no startup probe says."""
 
+_COMPARER = "/compare.py"
 _PREDICTIONS = "/var/log/predictions"
 _LOOK = 0.25
 _RELOAD_SECONDS = 15.0
@@ -97,6 +100,16 @@ class Fleet:
         shown = "\n".join(f"  | {line}" for line in lines)
         return DeploymentFailed(f"{replica.name} {what}" + (f"; it printed\n{shown}" if lines else ""))
 
+    def comparison(self) -> compare.Report:
+        """What came of comparing answers until now."""
+        found = self._services.find({**self._labels, "wf.role": "comparer"})
+        if not found or found[0].phase != "running":
+            return compare.Report()
+        try:
+            return compare.Report(**json.loads(self._services.ask(found[0].id, ("cat", str(compare.REPORT)))))
+        except (ValueError, TypeError):
+            return compare.Report()  # it has only just begun
+
     # Changing
 
     def start(self, prepared: Prepared) -> str:
@@ -139,17 +152,19 @@ class Fleet:
         )
         return name
 
-    def route(self, shares: Mapping[str, float], revisions: Mapping[int, Revision]) -> None:
+    def route(
+        self, shares: Mapping[str, float], revisions: Mapping[int, Revision], mirror: Mirror | None = None
+    ) -> None:
         """Let each replica have its share of the requests that come from now on; those not named get none.
 
-        Requests under way are finished where they are: see `settle`.
+        Requests under way are finished where they are: see `settle`. Without a mirror, nothing is copied any more.
         """
         targets = [
             Target(each.name, revisions[revision_of(each)].spec, shares.get(each.name, 0.0))
             for each in self.replicas()
             if revision_of(each) in revisions
         ]
-        config = proxy.configuration(targets).encode()
+        config = proxy.configuration(targets, mirror).encode()
         found = self._proxy()
         if found is None:
             self._start_proxy(config)
@@ -191,6 +206,28 @@ class Fleet:
             if each.name in names:
                 self._tell(f"removing {each.name}")
                 self._services.remove(each.id, GRACE)
+
+    def start_comparer(self, names: Sequence[str], port: int) -> str:
+        """Start what asks these replicas again and compares their answers; returns its host name."""
+        name = f"wf-{self._host_name}-comparer-{token_hex(3)}"
+        self._services.start(
+            Service(
+                name=name,
+                image=self._services.base_image(),
+                labels={**self._labels, "wf.role": "comparer"},
+                network=self._network,
+                command=("python3", _COMPARER, *(f"{each}:{port}" for each in names)),
+                files={_COMPARER: Path(compare.__file__).read_bytes()},
+                sandbox=True,
+                init=True,
+            )
+        )
+        return name
+
+    def remove_comparer(self) -> None:
+        """Compare no more."""
+        for each in self._services.find({**self._labels, "wf.role": "comparer"}):
+            self._services.remove(each.id, 1)
 
     def clear(self) -> None:
         """Remove every container and the network."""

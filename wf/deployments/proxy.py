@@ -5,6 +5,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from wf.deployments.mirror import HARMLESS, Mirror, ring, rules
 from wf.deployments.spec import DeploymentSpec, Probe
 
 IMAGE = "haproxy:lts"
@@ -72,15 +73,17 @@ class Counts:
     """From a request to the head of its answer, on average over the last few hundred."""
 
 
-def configuration(targets: Sequence[Target]) -> str:
+def configuration(targets: Sequence[Target], mirror: Mirror | None = None) -> str:
     """The text of `haproxy.cfg`."""
     top = max((target.share for target in targets), default=0.0)
     weights = {
         target.name: max(1, round(_FULL_WEIGHT * target.share / top)) if target.share else 0 for target in targets
     }
     lines = [
-        _HEAD,
+        _HEAD.format(buffer=_LARGE_BUFFER if mirror else _BUFFER),
+        *(ring(mirror, _BY_NAME) if mirror else []),
         f"frontend http\n    bind :{HTTP_PORT}\n    default_backend http",
+        *(rules(mirror) if mirror else []),
         f"frontend grpc\n    bind :{GRPC_PORT} proto h2\n    default_backend grpc",
     ]
     for target in targets:
@@ -124,15 +127,17 @@ def read_statistics(printed: str) -> dict[str, Counts]:
 def _mean_seconds(rows: Sequence[Mapping[str, str]]) -> float:
     """Of both protocols, by how often each was used."""
     answers = [sum(int(row[f"hrsp_{kind}"] or 0) for kind in _KINDS) for row in rows]
-    times = [int(row["rtime"] or 0) / 1000 for row in rows]
-    return sum(map(operator.mul, answers, times)) / sum(answers) if any(answers) else 0.0
+    milliseconds = [int(row["rtime"] or 0) for row in rows]
+    return sum(map(operator.mul, answers, milliseconds)) / sum(answers) / 1000 if any(answers) else 0.0
 
 
-_HTTP_BACKEND = """\
+_BUFFER, _LARGE_BUFFER = 16_384, 131_072
+
+_HTTP_BACKEND = f"""\
 backend http
     # A request whose connection was closed is asked again of another replica, where asking twice does no harm.
     retry-on conn-failure empty-response
-    http-request disable-l7-retry unless METH_GET or { method HEAD } or { path_end -i :predict :classify :regress }"""
+    http-request disable-l7-retry unless METH_GET or {{ method HEAD }} or {HARMLESS}"""
 
 _TABLE = "# pxname"
 _KINDS = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
@@ -169,12 +174,14 @@ def _milliseconds(seconds: float) -> str:
     return f"{max(1, round(seconds * 1000))}ms"
 
 
+_NOBODY = "no replica of this deployment is ready"
 _HEAD = f"""\
 # Written by wf; it is replaced whenever replicas come and go.
 global
     maxconn 4000
     nbthread 2
     hard-stop-after {DRAIN}s
+    tune.bufsize {{buffer}}
     stats socket ipv4@127.0.0.1:{_STATISTICS_PORT} level user
 
 defaults
@@ -190,7 +197,7 @@ defaults
     option idle-close-on-response
     option redispatch 1
     retries 3
-    http-error status 503 content-type application/json string '{{"error":"no replica of this deployment is ready"}}'
+    http-error status 503 content-type application/json string '{{{{"error":"{_NOBODY}"}}}}'
 
 resolvers engine
     # The name server of the engine: containers keep their names and not their addresses.

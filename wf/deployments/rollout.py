@@ -6,6 +6,7 @@ Traffic leaves a replica before the replica goes: it is routed elsewhere, what i
 from collections.abc import Callable, Mapping, Sequence
 
 from wf.deployments.fleet import Fleet, Prepared, revision_of
+from wf.deployments.mirror import Mirror
 from wf.deployments.spec import Revision, Rollout
 from wf.deployments.watch import pace, watch
 
@@ -35,6 +36,7 @@ def reconcile(fleet: Fleet, wanted: Prepared, replicas: int, revisions: Mapping[
     if superfluous:
         fleet.settle()
         fleet.remove(superfluous)
+    fleet.remove_comparer()
 
 
 def replace(
@@ -60,6 +62,26 @@ def replace(
         _beside(fleet, new, replicas, old, revisions, rollout)
     promote()
     fleet.remove(old)
+    fleet.remove_comparer()
+
+
+def shadow(
+    fleet: Fleet, new: Prepared, replicas: int, serving: int, revisions: Mapping[int, Revision], rollout: Rollout
+) -> None:
+    """Let a revision be asked what the one that serves is asked, and compare the answers.
+
+    Raises:
+        DeploymentFailed: it did not come up. All that serves is left as it is.
+    """
+    number = new.revision.number
+    old = [each.name for each in fleet.of(serving)]
+    fresh = [fleet.start(new) for _ in range(replicas)]
+    fleet.route(_equal(old), revisions)
+    fleet.await_ready(fresh, new)
+    fleet.remove(each for each in fleet.replicas() if revision_of(each) not in (serving, number))
+    fleet.remove_comparer()
+    comparer = fleet.start_comparer(fresh, new.revision.spec.port)
+    fleet.route(_equal(old), revisions, Mirror(comparer, rollout.percent / 100))
 
 
 def _rolling(
@@ -94,7 +116,8 @@ def _beside(
     rollout: Rollout,
 ) -> None:
     before = pace(fleet.counts(), old)
-    fresh = [fleet.start(new) for _ in range(replicas)]
+    there = [each.name for each in fleet.of(new.revision.number) if each.phase == "running"]
+    fresh = [*there, *(fleet.start(new) for _ in range(replicas - len(there)))]
     fleet.route(_equal(old), revisions)
     fleet.await_ready(fresh, new)
     if rollout.strategy == "canary" and old:

@@ -14,6 +14,7 @@ from wf.deployments.workplace import Tell, Workplace, opened
 from wf.errors import EnvironmentProblem
 from wf.secrets import Secrets
 from wf.settings import Settings
+from wf.store.deployments import DeploymentRecord
 
 
 class Deployments:
@@ -70,12 +71,32 @@ class Deployments:
             DeploymentFailed: the new revision did not come up or did not hold; the old one serves.
         """
         check_spec(spec)
-        with self._opened() as place, changing(place, ref, "update", by, why) as change:
+        action = "shadow" if spec.rollout.strategy == "shadow" else "update"
+        with self._opened() as place, changing(place, ref, action, by, why) as change:
             image, models = place.resolve(spec)
             number = place.store.deployments.add_revision(
                 change.record.id, spec.to_json(), image, models, by=by, why=why
             )
             turn_to(place, change.record, number, spec.rollout, change.id)
+        return self.get(ref)
+
+    def promote(self, ref: str, *, by: str, why: str = "", rollout: Rollout | None = None) -> Deployment:
+        """Let the revision serve that has been a shadow, all of its replicas at once unless `rollout` says how.
+
+        Raises:
+            EnvironmentProblem: there is no shadow.
+            DeploymentFailed: it did not hold; the old revision serves, and there is no shadow any more.
+        """
+        with self._opened() as place, changing(place, ref, "promote", by, why) as change:
+            number = _shadow_of(change.record)
+            turn_to(place, change.record, number, rollout or Rollout("blue-green"), change.id)
+        return self.get(ref)
+
+    def discard(self, ref: str, *, by: str, why: str = "") -> Deployment:
+        """End a shadow; raises `EnvironmentProblem` where there is none."""
+        with self._opened() as place, changing(place, ref, "discard", by, why) as change:
+            _shadow_of(change.record)
+            settle(place, change.record)
         return self.get(ref)
 
     def rollback(
@@ -151,3 +172,10 @@ class Deployments:
 
     def _opened(self) -> AbstractContextManager[Workplace]:
         return opened(self._root, self._settings, self._secrets, self._tell)
+
+
+def _shadow_of(record: DeploymentRecord) -> int:
+    if not record.shadow:
+        hint = "`wf deployments update --strategy shadow` begins one."
+        raise EnvironmentProblem(f"`{record.name}` has no shadow", hint=hint)
+    return record.shadow

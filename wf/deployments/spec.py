@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-Strategy = Literal["rolling", "blue-green", "canary"]
+Strategy = Literal["rolling", "blue-green", "canary", "shadow"]
 """How a new revision takes the place of the old one. `rolling`: replica by replica. `blue-green`: all of the new one
-is started beside the old one, then traffic moves at once. `canary`: the new one gets a share of the traffic first."""
+is started beside the old one, then traffic moves at once. `canary`: the new one gets a share of the traffic first.
+`shadow`: a share of the requests is copied to it, and its answers are compared and thrown away."""
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
@@ -48,7 +49,7 @@ class Rollout:
 
     strategy: Strategy = "rolling"
     percent: float = 10.0
-    """Of the requests, that a canary gets."""
+    """Of the requests, that a canary gets, or that are copied to a shadow."""
     watch: float = 10.0
     """Seconds for which it is watched while it has traffic."""
     max_error_rate: float = 0.05
@@ -156,7 +157,7 @@ class Change:
 
     at: str
     action: str
-    """`create`, `update`, `scale`, `stop`, `start`, `rollback`, `recover`."""
+    """`create`, `update`, `shadow`, `promote`, `discard`, `scale`, `stop`, `start`, `rollback`."""
     revision: int
     """The one that serves after it."""
     by: str
@@ -164,6 +165,28 @@ class Change:
     outcome: Literal["under way", "succeeded", "failed", "rolled back"]
     detail: str = ""
     """What happened, where it did not go as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A revision that gets copies of requests, and how its answers compare with those that were given."""
+
+    revision: int
+    percent: float
+    """Of the requests, that are copied."""
+    compared: int = 0
+    equal: int = 0
+    """Answers with the same form, the same texts, and numbers that are as good as the same."""
+    errors: int = 0
+    """Answers of 500 and above, or none, where the revision that serves had one."""
+    skipped: int = 0
+    """Requests that were not compared, since they or their answers are too large or came too quickly."""
+    mean_difference: float | None = None
+    """Of numbers at the same place of both answers."""
+    largest_difference: float | None = None
+    seconds_serving: float | None = None
+    """For an answer, on average."""
+    seconds_shadow: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +211,7 @@ class Deployment:
     history: tuple[Change, ...] = ()
     """Oldest first."""
     replicas: tuple[Replica, ...] = ()
+    shadow: Shadow | None = None
     prediction_log: str | None = None
     """The folder of this machine in which the prediction log is, if one is kept."""
 

@@ -51,7 +51,9 @@ class Workplace:
         fleet = self.fleet(record)
         doorway = self.services.doorway()
         predictions = self.store.layout.predictions(record.id)
-        return describe(record, fleet.replicas(), fleet.counts(), doorway.host if doorway else "", predictions)
+        host = doorway.host if doorway else ""
+        comparison = fleet.comparison() if record.shadow else None
+        return describe(record, fleet.replicas(), fleet.counts(), host, predictions, comparison)
 
     def fleet(self, record: DeploymentRecord) -> Fleet:
         """Its containers."""

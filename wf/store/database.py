@@ -225,6 +225,9 @@ _MIGRATIONS = (
         digest      TEXT NOT NULL                -- of the content that they had with that stamp
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE deployments ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0;  -- the revision that gets copies of requests
+    """,
 )
 SCHEMA = len(_MIGRATIONS)
 """The version of the schema that this `wf` writes. A migration is added for each change and never edited."""

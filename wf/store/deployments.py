@@ -53,6 +53,8 @@ class DeploymentRecord:
     grpc_port: int
     revision: int
     """The one that serves; 0 until the first one does."""
+    shadow: int
+    """The one that gets copies of requests; 0 where none does."""
     replicas: int
     enabled: bool
     created: str
@@ -125,7 +127,7 @@ class DeploymentRecords:
         return int(last) + 1
 
     def set(self, deployment: str, **values: object) -> None:
-        """Record what it is to be from now on: `revision`, `replicas`, `enabled`, `port`, `grpc_port`."""
+        """Record what it is to be from now on: `revision`, `shadow`, `replicas`, `enabled`, `port`, `grpc_port`."""
         names = ", ".join(f"{name} = ?" for name in values)
         with transaction(self._connection) as db:
             db.execute(f"UPDATE deployments SET {names} WHERE id = ?", (*values.values(), deployment))  # noqa: S608
@@ -165,6 +167,7 @@ class DeploymentRecords:
             port=row["port"],
             grpc_port=row["grpc_port"],
             revision=row["revision"],
+            shadow=row["shadow"],
             replicas=row["replicas"],
             enabled=bool(row["enabled"]),
             created=row["created"],
