@@ -57,13 +57,16 @@ def run(inputs: Inputs, work: Workspace) -> None:
         for found, predicted in zip(of_seeds.values(), _predict(other, split), strict=True):
             found[seed] = predicted[list(parts)[-1]]
     evaluation = judge(split, predictions, predictions_in_turn, seed=inputs.seed, of_seeds=of_seeds if seeds else None)
-    notes = (
-        []
-        if trained.was_trained_on(split)
-        else [
+    notes = []
+    if not trained.was_trained_on(split):
+        notes.append(
             "Warning: the model was trained on other rows than this split's, perhaps on rows that it is judged on here."
-        ]
-    )
+        )
+    if trained.has_learned_from([part for name, part in parts.items() if name != "train"]):
+        notes.append(
+            "Warning: the model began with an earlier one that learned from ratings as late as some that it is judged "
+            "on here, perhaps from these."
+        )
     said = [verdict(evaluation), prequential_verdict(evaluation)]
     said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
     print(*said, *notes, sep="\n", flush=True)

@@ -3,8 +3,9 @@
 import statistics
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -24,6 +25,11 @@ class Inputs(TrainingConfig):
     tracking: TrackingMode = Field(
         "auto", description="auto: a Comet archive, and online with COMET_API_KEY; offline: the archive only; off"
     )
+    learn_from: Literal["all", "new"] = Field(
+        "all",
+        description="where it begins with an `earlier` model: all training rows, or only those after the last one that "
+        "that model learned from",
+    )
     seeds: int = Field(
         1,
         ge=1,
@@ -36,9 +42,9 @@ STEP = Step(
     name="train",
     summary="Train a recommender and keep its best epoch.",
     inputs=Inputs,
-    reads={"split": SPLIT},
+    reads={"split": SPLIT, "earlier": TRAINED_MODEL},
     writes={"model": TRAINED_MODEL, "tracking": TRACKING},
-    optional=frozenset({"tracking"}),
+    optional=frozenset({"earlier", "tracking"}),
     gpus="auto",
     network_with=("COMET_API_KEY",),
     state=True,
@@ -47,7 +53,7 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Train on the split's training rows, choosing the epoch by the RMSE on its validation rows."""
-    from steps.recommender import data, trained_model, training
+    from steps.recommender import data, trained_model, training, warm_start
 
     split = data.read_split(work.input("split"))
     if not len(split.validation):
@@ -61,6 +67,16 @@ def run(inputs: Inputs, work: Workspace) -> None:
         f"{len(training_data.vocabulary.users):,} users, {len(training_data.vocabulary.titles):,} titles"
     )
     print(f"device: {training.prepare_device()}", flush=True)
+    if work.input("earlier").exists():
+        start = warm_start.start_from(work.input("earlier"), inputs, training_data)
+        only_after = start.learned_until if inputs.learn_from == "new" else None
+        training_data = replace(training_data, start=start, only_after=only_after)
+        print(
+            f"beginning with an earlier model, learning from {data.count_rows(training_data.learned()):,} rows",
+            flush=True,
+        )
+    elif inputs.learn_from == "new":
+        raise StepError("learn_from is new, but there is no earlier model: give one as the input `earlier`")
 
     results = {}
     for seed in range(inputs.seed, inputs.seed + inputs.seeds):

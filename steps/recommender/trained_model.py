@@ -1,7 +1,7 @@
 """A trained model as a folder: written by `train`, read by `evaluate` and `export`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class TrainedModel:
     """When the last training rating was given, in seconds since 1970."""
     data_digest: str
     """`TrainingData.digest` of what it was trained on."""
+    learned_until: int
+    """When the last rating was given that it, or the model that it began with, learned from."""
+    began_at: int | None
+    """The same of the model that it began with, if there was one."""
     profiles: Profiles | None
     """What is known of its users, where it reads that."""
 
@@ -52,6 +56,10 @@ class TrainedModel:
     def was_trained_on(self, split: Split) -> bool:
         """Whether `split` has the training and validation rows that it learned from and was chosen by."""
         return encode_training_data(split, with_profiles=self.config.reads_profiles).digest() == self.data_digest
+
+    def has_learned_from(self, parts: Iterable[pl.DataFrame]) -> bool:
+        """Whether the model that it began with may have learned from some of these rows."""
+        return self.began_at is not None and any((part["timestamp"] <= self.began_at).any() for part in parts)
 
     def encode(self, part: pl.DataFrame, users: pl.DataFrame | None) -> dict[str, npt.NDArray[Any]]:
         """The rows of a part of a split, as the model reads them; `users` says what is known of people."""
@@ -69,6 +77,8 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
         "weights": training.model.count_params(),
         "best_epoch": training.best_epoch,
         "data_digest": training_data.digest(),
+        "learned_until": training_data.learned_until,
+        "began_at": training_data.start.learned_until if training_data.start else None,
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2))
     save_history(training, folder / HISTORY)
@@ -130,6 +140,8 @@ def load(folder: Path) -> TrainedModel:
         best_epoch=description["best_epoch"],
         last_moment=int(train["timestamp"].max()),
         data_digest=description["data_digest"],
+        learned_until=description["learned_until"],
+        began_at=description["began_at"],
         profiles=profiles,
     )
 

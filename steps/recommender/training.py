@@ -26,6 +26,18 @@ TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """Where a training begins that does not begin with random weights."""
+
+    fingerprint: str
+    """Tells it from others."""
+    prepare: Callable[[RatingModel], None]
+    """Sets the weights of a model that was just built."""
+    learned_until: int
+    """When the last rating was given that these weights learned from, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingData:
     """What a model learns from and is chosen by, as columns of embedding rows."""
 
@@ -37,6 +49,29 @@ class TrainingData:
     scale: RatingScale
     titles: TitleTable
     users: Profiles | None = None
+    start: Start | None = None
+    only_after: int | None = None
+    """Epochs are of the training rows after this moment, in seconds since 1970, where not of all."""
+
+    @property
+    def learned_until(self) -> int:
+        """When the last rating was given that the weights will have learned from."""
+        return max(self.start.learned_until if self.start else 0, int(self.train["timestamp"].max()))
+
+    def learned(self) -> Columns:
+        """The rows of an epoch.
+
+        Raises:
+            StepError: there is none.
+        """
+        if self.only_after is None:
+            return self.train
+        new = self.train["timestamp"] > self.only_after
+        if not new.any():
+            raise StepError(
+                "no training row is newer than those that the earlier model learned from: there is nothing new"
+            )
+        return {name: column[new] for name, column in self.train.items()}
 
     def basis(self) -> Basis:
         """What a model may know before it learns."""
@@ -107,7 +142,10 @@ def train_and_evaluate(
         StepError: the training diverged.
     """
     model = build_model(config, training_data.basis())
-    step = compile_step(model, training_data.train)
+    if training_data.start:
+        training_data.start.prepare(model)
+    rows = training_data.learned()
+    step = compile_step(model, rows)
     fingerprint = _fingerprint(config, training_data)
     progress = checkpoint.load(state, fingerprint) or _not_started(model, fingerprint)
     if progress.history:
@@ -118,7 +156,7 @@ def train_and_evaluate(
         _set_variables(model.optimizer.variables, progress.optimizer)
 
     while not _is_finished(progress, config):
-        record = _run_epoch(model, step, training_data, config, epoch=len(progress.history) + 1)
+        record = _run_epoch(model, step, rows, training_data, config, epoch=len(progress.history) + 1)
         progress = _advance(progress, model, record)
         checkpoint.save(progress, state)
         report(record)
@@ -166,11 +204,17 @@ def validate(model: RatingModel, training_data: TrainingData) -> float:
 
 
 def _run_epoch(
-    model: RatingModel, step: TrainStep, training_data: TrainingData, config: TrainingConfig, *, epoch: int
+    model: RatingModel,
+    step: TrainStep,
+    learned: Columns,
+    training_data: TrainingData,
+    config: TrainingConfig,
+    *,
+    epoch: int,
 ) -> EpochRecord:
     started = time.perf_counter()
     hide = {"user": config.hide_users, "title": config.hide_titles}
-    rows = data.epoch_rows(training_data.train, seed=config.seed, epoch=epoch, hide=hide)
+    rows = data.epoch_rows(learned, seed=config.seed, epoch=epoch, hide=hide)
     trained = train_epoch(model, step, rows, config.batch_size)
     seconds = time.perf_counter() - started
     validation_rmse = validate(model, training_data)
@@ -193,7 +237,9 @@ def _run_epoch(
 def _fingerprint(config: TrainingConfig, training_data: TrainingData) -> str:
     # The step's own parameters, such as where to track, do not change what is learned.
     parameters = config.model_dump(include=set(TrainingConfig.model_fields), mode="json")
-    return hashlib.sha256(f"{parameters} {training_data.digest()} {tf.__version__}".encode()).hexdigest()
+    start = training_data.start.fingerprint if training_data.start else ""
+    of = (parameters, training_data.digest(), start, training_data.only_after, tf.__version__)
+    return hashlib.sha256(" ".join(map(str, of)).encode()).hexdigest()
 
 
 def _not_started(model: RatingModel, fingerprint: str) -> Checkpoint:
