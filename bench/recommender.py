@@ -5,6 +5,7 @@
 Each row of the table is trained and judged here, by the project's own steps, on data given by path (the archives as
 GroupLens has them). What others report is quoted, with where it is from; it was measured on other machines.
 Run it from the root of the project. `--only NAME` (repeatable) chooses rows, `--models` the models.
+How fast it learns is measured by `bench.speed`.
 """
 
 import argparse
@@ -21,11 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-
-SPEED_ROUNDS = 7
-SPEED_BATCH = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,69 +159,12 @@ def measure(task: Task, archive: Path, models: list[str], scratch: Path) -> None
         print(f"| {' | '.join((task.about, system, *cells, task.known))} |", flush=True)
 
 
-def measure_speed(split_folder: Path) -> None:
-    """The article's model, epoch by epoch in turn: this project's loop, and Keras' `fit` with lookups in the graph."""
-    from steps.recommender import data, training
-    from steps.recommender.config import TrainingConfig
-    from steps.recommender.models import build_model
-
-    split = data.read_split(split_folder)
-    training_data, config = training.encode_training_data(split), TrainingConfig(batch_size=SPEED_BATCH)
-    model = build_model(config, training_data.basis())
-    train_step = training.compile_step(model, training_data.train)
-    fit = _plain_keras(split, training_data, config)
-
-    def ours(epoch: int) -> None:
-        hide = {"user": config.hide_users, "title": config.hide_titles}
-        rows = data.epoch_rows(training_data.train, seed=1, epoch=epoch, hide=hide)
-        training.train_epoch(model, train_step, rows, config.batch_size)
-
-    seconds: dict[str, list[float]] = {"ours": [], "plain Keras": []}
-    for epoch in range(SPEED_ROUNDS + 1):
-        for name, run in (("ours", ours), ("plain Keras", fit)):
-            started = time.perf_counter()
-            run(epoch)
-            if epoch:  # the first one traces
-                seconds[name].append(time.perf_counter() - started)
-    speed = {name: len(split.train) / statistics.median(taken) for name, taken in seconds.items()}
-    print(
-        f"| training speed, examples/s | ours {speed['ours']:,.0f} | plain Keras {speed['plain Keras']:,.0f} "
-        f"| {speed['ours'] / speed['plain Keras']:.2f} times | reach 2.5 |"
-    )
-
-
-def _plain_keras(split: Any, training_data: Any, config: Any) -> Callable[[int], None]:
-    import tensorflow as tf
-
-    keras = tf.keras
-
-    def embedded(text: Any, words: tuple[str, ...]) -> Any:
-        rows = keras.layers.StringLookup(vocabulary=list(words))(text)
-        return keras.layers.Embedding(len(words) + 1, config.embedding_size)(rows)
-
-    user, title = (keras.Input((), dtype=tf.string) for _ in range(2))
-    vocabulary = training_data.vocabulary
-    hidden = keras.layers.Concatenate()([embedded(user, vocabulary.users), embedded(title, vocabulary.titles)])
-    for size in config.layers:
-        hidden = keras.layers.Dense(size, "relu", kernel_regularizer=keras.regularizers.L2(config.l2))(hidden)
-    model = keras.Model([user, title], keras.layers.Dense(1)(hidden))
-    model.compile(keras.optimizers.Adagrad(config.learning_rate), "mse", [keras.metrics.RootMeanSquaredError()])
-    columns = tuple(split.train[name].to_numpy().astype(np.str_) for name in ("user_id", "title"))
-    rows = tf.data.Dataset.from_tensor_slices((columns, training_data.train["rating"]))
-    rows = rows.shuffle(len(split.train)).batch(config.batch_size).cache()
-
-    def fit(_epoch: int) -> None:
-        model.fit(rows, epochs=1, verbose=0)
-
-    return fit
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ml-100k", type=Path)
     parser.add_argument("--ml-1m", type=Path)
-    parser.add_argument("--only", action="append", choices=[*(task.name for task in TASKS), "speed"])
+    parser.add_argument("--only", action="append", choices=[task.name for task in TASKS])
     parser.add_argument("--models", default="ranking,history", help="names with commas between (%(default)s)")
     parser.add_argument("--scratch", type=Path, help="where to keep what was trained; nothing is trained twice there")
     arguments = parser.parse_args()
@@ -242,9 +182,6 @@ def main() -> None:
                 measure(task, archive.absolute(), arguments.models.split(","), scratch)
             else:
                 print(f"| {task.about} | not measured: --{task.data} was not given |||||||")
-        if arguments.ml_100k and (not arguments.only or "speed" in arguments.only):
-            (folder,) = parted()(prepare("ml-100k", arguments.ml_100k.absolute(), scratch), arguments.ml_100k)
-            measure_speed(folder / "split")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ class CrossModel(RankingModel):
     Wang and others, DCN V2 (WWW 2021), with the cross layer before the hidden ones.
     """
 
+    reads_embeddings_alone = False
+
     def __init__(self, config: TrainingConfig, basis: Basis) -> None:
         super().__init__(config, basis)
         self.cross = tfrs.layers.dcn.Cross(kernel_regularizer=tf.keras.regularizers.L2(config.l2))

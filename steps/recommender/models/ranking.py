@@ -11,6 +11,7 @@ from steps.recommender.data import RatingScale
 from steps.recommender.explain import Explanation, by_integrated_gradients, pairs
 from steps.recommender.models.base import Basis, Features, RatingModel, starting_from
 from steps.recommender.models.context import Context
+from steps.recommender.models.gradients import lookup, product
 from steps.recommender.vocabulary import OOV_ROW
 
 
@@ -19,6 +20,9 @@ class RankingModel(RatingModel):
 
     The model of TensorFlow Recommenders' ranking tutorial, with regularised hidden layers.
     """
+
+    reads_embeddings_alone = True
+    """Whether the first hidden layer reads the embeddings as they are, where no other features are asked for."""
 
     def __init__(self, config: TrainingConfig, basis: Basis) -> None:
         super().__init__(basis)
@@ -32,6 +36,8 @@ class RankingModel(RatingModel):
             )
             for size in config.layers
         ]
+        plain = self.reads_embeddings_alone and bool(config.layers) and not config.features
+        self.multiplies_tables = plain and len(vocabulary.users) + len(vocabulary.titles) < 2 * config.batch_size
         self.dropout = config.dropout
         self.dropout_seed = config.seed
         self.bounded = config.loss == "bce"
@@ -62,22 +68,46 @@ class RankingModel(RatingModel):
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """The rating of each row, float32 [rows]; with squared error it may lie outside the scale."""
+        if training and self.multiplies_tables:
+            return self._finish(self._drop(self._look_products_up(features), 0), 1, training)
         return self.answer(tf.concat(list(self.describe(features).values()), axis=1), training)
 
     def answer(self, described: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The rating of each row, float32 [rows], from all that the network reads of it, [rows, numbers]."""
-        activations = described
-        for number, layer in enumerate(self.hidden):
-            activations = layer(activations)
-            if training and self.dropout:
-                # What is dropped follows from the step, so that a resumed training drops the same units.
-                draw = self.optimizer.iterations * len(self.hidden) + number
-                seed = tf.stack([tf.constant(self.dropout_seed, tf.int64), draw])
-                activations = tf.nn.experimental.stateless_dropout(activations, self.dropout, seed=seed)
+        return self._finish(described, 0, training)
+
+    def _look_products_up(self, features: Features) -> tf.Tensor:
+        """What the first hidden layer answers, [rows, units].
+
+        It adds a user's and a title's product with its kernel. A batch has more rows than there are users and titles,
+        so each of these is multiplied once.
+        """
+        first, size = self.hidden[0], self.user_embedding.output_dim
+        users = tf.matmul(self.user_embedding.embeddings, first.kernel[:size])
+        titles = tf.matmul(self.title_embedding.embeddings, first.kernel[size:]) + first.bias
+        return first.activation(lookup(users, features["user"]) + lookup(titles, features["title"]))
+
+    def _finish(self, activations: tf.Tensor, start: int, training: bool) -> tf.Tensor:
+        """The rating of each row from what the hidden layer `start` reads, [rows, numbers]."""
+        for number, layer in enumerate(self.hidden[start:], start):
+            if training:
+                activations = layer.activation(product(activations, layer.kernel) + layer.bias)
+                activations = self._drop(activations, number)
+            else:
+                activations = layer(activations)
         output = tf.squeeze(self.output_layer(activations), axis=1)
         if self.bounded:
             return self.scale.minimum + (self.scale.maximum - self.scale.minimum) * tf.sigmoid(output)
         return output
+
+    def _drop(self, activations: tf.Tensor, number: int) -> tf.Tensor:
+        """The activations of a hidden layer with a share of them left out."""
+        if not self.dropout:
+            return activations
+        # What is dropped follows from the step, so that a resumed training drops the same units.
+        draw = self.optimizer.iterations * len(self.hidden) + number
+        seed = tf.stack([tf.constant(self.dropout_seed, tf.int64), draw])
+        return tf.nn.experimental.stateless_dropout(activations, self.dropout, seed=seed)
 
     def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
         """The loss of a batch without regularisation, a scalar; updates the metric `rmse`."""

@@ -171,3 +171,18 @@ def test_titles_are_scored_by_a_history_in_the_request() -> None:
 def test_models_with_two_towers_say_so() -> None:
     """Whether titles can be found by an index is asked of the model."""
     assert {name for name in models.MODELS if isinstance(build(model=name), TwoTowers)} == {"mf", "history"}
+
+
+def test_looking_products_up_learns_what_the_layers_learn() -> None:
+    """The quick way through the ranking model's first layer has the same answers and gradients as the plain one."""
+    model = build(dropout=0.0)
+    batch = {name: tf.constant(column) for name, column in BATCH.items()}
+    gradients = []
+    for quick in (True, False):
+        model.multiplies_tables = quick
+        with tf.GradientTape() as tape:
+            answers = model(batch, training=quick)
+        gradients.append([answers, *tape.gradient(answers, model.trainable_variables)])
+
+    for ours, plain in zip(*gradients, strict=True):
+        np.testing.assert_allclose(tf.convert_to_tensor(ours), tf.convert_to_tensor(plain), rtol=1e-4, atol=1e-6)
