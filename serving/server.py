@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Final
 import grpc
 import numpy as np
 import uvloop
+from grpc_health.v1 import health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.access_log import AccessLog
@@ -28,6 +30,7 @@ from serving.rest.answer import CORS
 from serving.rest.app import RestApp
 from serving.rest.connection import RestLimits
 from serving.rest.listener import Listener
+from serving.rpc.health import Health
 from serving.rpc.model import ModelService
 from serving.rpc.prediction import PredictionService
 
@@ -41,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    # What the imports have made is never garbage: looking through it would stop all requests for a tenth of a second.
+    gc.freeze()
     try:
         uvloop.run(_until_signal(settings))
     except (OSError, ServingError) as error:
@@ -126,6 +131,7 @@ async def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Serv
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(inference), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(inference.manager), server)
+    health_pb2_grpc.add_HealthServicer_to_server(Health(inference.manager), server)
     if settings.port:
         server.add_insecure_port(f"{settings.host}:{settings.port}")
     await server.start()

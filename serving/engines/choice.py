@@ -132,7 +132,7 @@ class ChosenEngine:
 
 
 def _told(error: Exception) -> str:
-    return error.message if isinstance(error, ServingError) else repr(error)[:300]
+    return error.message if isinstance(error, ServingError) else repr(error)[:160]
 
 
 def _varied(known: Iterable[Tensors]) -> Iterable[Tensors]:

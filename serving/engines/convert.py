@@ -3,6 +3,8 @@
 python -m serving.engines.convert {onnx|tflite} FOLDER INTO SIGNATURE...
 """
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +14,10 @@ from typing import Final
 from serving.errors import Code, ServingError
 
 _SECONDS: Final = 300
+_NICENESS: Final = 10
+"""Requests come first: while a version is being converted, others answer."""
+_LONGEST_REASON: Final = 160
+_MISSING: Final = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 
 def convert(kind: str, folder: Path, into: Path, signatures: Iterable[str]) -> tuple[dict[str, Path], dict[str, str]]:
@@ -50,14 +56,23 @@ def _to_onnx(folder: str, signature: str, path: Path) -> None:
 def main(argv: Sequence[str]) -> int:
     """Convert each signature; a line of standard output has the name of each that cannot be, a tab, and why."""
     kind, folder, into, *signatures = argv
+    os.nice(_NICENESS)
     write = {"onnx": _to_onnx, "tflite": _to_tflite}[kind]
     for place, signature in enumerate(signatures):
         try:
             write(folder, signature, Path(into, f"{place}.{kind}"))
         except Exception as error:  # noqa: BLE001
-            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            sys.stdout.write(f"\n{signature}\t{first[:300]}\n")
+            sys.stdout.write(f"\n{signature}\t{_reason(error)}\n")
     return 0
+
+
+def _reason(error: Exception) -> str:
+    """What a converter complains about, without the places in the graph that it names at length."""
+    missing = sorted(set(_MISSING.findall(str(error))))
+    if missing:
+        return f"it has no operation {', '.join(missing)}"
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return first[:_LONGEST_REASON]
 
 
 if __name__ == "__main__":

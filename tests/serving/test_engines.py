@@ -94,3 +94,22 @@ def test_tensorflow_stays_where_answers_differ(tmp_path: Path, executor: ThreadP
     assert servable.engine.name == "tensorflow"
     assert servable.engine.reason == ("serving_default by TensorFlow (tflite: answers differ: `y` by more than 0.0001)")
     servable.close()
+
+
+def test_what_a_converter_cannot_do_is_told_in_few_words(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    """The operations that it does not have, not the graph around them."""
+
+    class Solve(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None, 2, 2], tf.float32, "x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": tf.linalg.solve(x, x), "z": tf.linalg.cholesky(x)}
+
+    module = Solve()
+    tf.saved_model.save(module, str(tmp_path), signatures=module.__call__)
+    warmup.write(tmp_path, {"serving_default": {"x": "float32"}}, [{"x": [[[1.0, 0.0], [0.0, 1.0]]]}])
+
+    servable = load(tmp_path, "tflite", executor)
+
+    why = "serving_default by TensorFlow (tflite: it has no operation Cholesky, MatrixSolve)"
+    assert servable.engine.reason == why
+    servable.close()
