@@ -5,6 +5,7 @@ STEPS = {
     "clean": "steps.clean",
     "split": "steps.split",
     "train": "steps.train",
+    "sweep": "steps.sweep",
     "evaluate": "steps.evaluate",
     "compare": "steps.compare",
     "export": "steps.export",

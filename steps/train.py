@@ -56,11 +56,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     from steps.recommender import data, trained_model, training, warm_start
 
     split = data.read_split(work.input("split"))
-    if not len(split.validation):
-        raise StepError(
-            "the split has no validation rows, by which the best epoch is chosen: "
-            "change the split's parameters so that it has some"
-        )
+    data.require_validation(split)
     training_data = training.encode_training_data(split, with_profiles=inputs.reads_profiles)
     print(
         f"{split.dataset}: {len(split.train):,} training rows, {len(split.validation):,} validation rows, "

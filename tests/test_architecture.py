@@ -26,6 +26,7 @@ ONLY_HERE: dict[str, str | tuple[str, ...]] = {
     "tensorflow_serving": ("steps/recommender/", "serving/"),
     "tensorflow_recommenders": "steps/recommender/",
     "tf_keras": "steps/recommender/",
+    "optuna": "steps/recommender/",
     "wf": "wf/",
     "steps": ("steps/", "wf/"),
     "serving": "serving/",

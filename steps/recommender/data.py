@@ -75,6 +75,15 @@ def read_split(folder: Path) -> Split:
     )
 
 
+def require_validation(split: Split) -> None:
+    """Raises StepError where nothing could be chosen by."""
+    if not len(split.validation):
+        raise StepError(
+            "the split has no validation rows, by which the best epoch is chosen: "
+            "change the split's parameters so that it has some"
+        )
+
+
 def _read_if_there(path: Path) -> pl.DataFrame | None:
     return pl.read_parquet(path) if path.exists() else None
 

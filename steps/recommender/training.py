@@ -25,6 +25,10 @@ TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 """Learns from one batch of columns; returns `loss`, `total_loss` and the model's metrics, each a scalar."""
 
 
+class DivergedError(StepError):
+    """Steps were too large: the loss is no longer a number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where a training begins that does not begin with random weights."""
@@ -219,7 +223,7 @@ def _run_epoch(
     seconds = time.perf_counter() - started
     validation_rmse = validate(model, training_data)
     if not np.isfinite([trained["total_loss"], validation_rmse]).all():
-        raise StepError(
+        raise DivergedError(
             f"the training diverged: in epoch {epoch} the loss is {trained['total_loss']}. "
             f"Lower learning_rate, which is {config.learning_rate}."
         )
