@@ -25,8 +25,25 @@ MEANT = [Row("42", "Toy Story (1995)", 892870992), Row("é世", "Devil's Advocat
             '{"user": "é世", "movie": "Devil\'s Advocate, The (1997)"}\n'
         ),
         "1998-04-18 03:43:12,42,Toy+Story+%281995%29,4\n,é世,Devil's Advocate, The (1997),2\n",
+        "1998-04-18 03:43:12,42,Toy+Story+%281995%29\n,é世,Devil's Advocate, The (1997)\n",
+        'User ID;"Movie Title";Time\n42;Toy Story (1995);892870992\né世;Devil\'s Advocate, The (1997);\n',
+        "userId\tmovie-title\ttimestamp\n\n42\tToy Story (1995)\t892870992.0\né世\tDevil's Advocate, The (1997)\n",
+        (
+            '{"instances": [{"user_id": {"b64": "NDI="}, "title": {"b64": "VG95IFN0b3J5ICgxOTk1KQ=="}, "time": 892870992},'  # noqa: E501
+            ' {"user_id": "é世", "title": "Devil\'s Advocate, The (1997)", "time": null}]}'
+        ),
     ],
-    ids=["csv", "csv of Windows", "json", "json lines", "raw stream"],
+    ids=[
+        "csv",
+        "csv of Windows",
+        "json",
+        "json lines",
+        "raw stream",
+        "raw stream without ratings",
+        "csv of Europe",
+        "tabs",
+        "bytes",
+    ],
 )
 def test_all_forms_mean_the_same(text: str) -> None:
     """Ids stay text; a movie may have a comma; a moment may be missing."""
@@ -39,10 +56,12 @@ def test_all_forms_mean_the_same(text: str) -> None:
         (b"user,movie\n1,\xff\n", "row 2 cannot be read: it is not UTF-8 text"),
         (
             b"1,2\n",
-            "row 1 cannot be read: a line is `timestamp,user,movie,rating`, or the first one names the columns",
+            "row 1 cannot be read: a line is `timestamp,user,movie`, or the first one names the columns",
         ),
         (b"user,movie,time\n1,x,soon\n", "row 2 cannot be read: `soon` is no time"),
         (b'[{"user": 1}]', "row 1 cannot be read: it has no movie"),
+        (b'[{"user": 1, "movie": {"b64": "/w=="}}]', "row 1 cannot be read: `/w==` is no UTF-8 text in base64"),
+        (b'[{"user": [1], "movie": "x"}]', "row 1 cannot be read: `[1]` is neither text nor a whole number"),
         (b"[1]", "row 1 cannot be read: a row is an object with a user and a movie"),
     ],
 )

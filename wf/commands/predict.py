@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=Path,
         metavar="FILE",
-        help="rows as CSV with a header, as JSON, or as lines `timestamp,user,movie,rating`; - is standard input",
+        help="rows as CSV with a header, as JSON, or as lines `timestamp,user,movie`; - is standard input",
     )
     parser.add_argument("--model", default="", metavar="NAME", help="the name that the model is served by")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -3,10 +3,12 @@
 Ids stay text and are looked up inside the model, as in training: nothing is transformed here but times.
 """
 
+import base64
 import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +24,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What a column, a key or an input of a model may be called, in lower case."""
 
+_SEPARATORS = (",", ";", "\t", "|")
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds, this would be the year 5138
 
 
@@ -54,7 +57,8 @@ def read_rated(text: str) -> Rated:
 
 def meaning(name: str) -> str | None:
     """`user`, `movie` or `timestamp`, where a name means one of them."""
-    return next((kind for kind, names in NAMES.items() if name.strip().lower() in names), None)
+    plain = re.sub(r"[\s-]+", "_", name.strip().lower())
+    return next((kind for kind, names in NAMES.items() if plain in names), None)
 
 
 def read_rows(content: bytes) -> list[Row]:
@@ -70,12 +74,10 @@ def read_rows(content: bytes) -> list[Row]:
         raise _unreadable(line, "it is not UTF-8 text") from None
     if text.lstrip()[:1] in ("[", "{"):
         return _json_rows(text)
-    lines = [fields for fields in csv.reader(io.StringIO(text, newline="")) if fields]
-    if not lines:
-        return []
-    if _is_header(lines[0]):
-        return _csv_rows(lines)
-    return [_stream_row(fields, number) for number, fields in enumerate(lines, 1)]
+    for separator in _SEPARATORS:
+        if _is_header(next(csv.reader([text.lstrip().partition("\n")[0].rstrip("\r")], delimiter=separator), [])):
+            return _csv_rows(_cut(text, separator))
+    return [_stream_row(fields, number) for number, fields in enumerate(_cut(text, ","), 1)]
 
 
 def read_time(text: str) -> int:
@@ -86,6 +88,10 @@ def read_time(text: str) -> int:
         moment = datetime.fromisoformat(text.strip())
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     return int(number / 1000 if number >= _MILLISECONDS_FROM else number)
+
+
+def _cut(text: str, separator: str) -> list[list[str]]:
+    return [fields for fields in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if fields]
 
 
 def _is_header(fields: list[str]) -> bool:
@@ -103,13 +109,19 @@ def _csv_rows(lines: list[list[str]]) -> list[Row]:
 def _stream_row(fields: list[str], number: int) -> Row:
     """`timestamp,user,movie,rating`, where `+` and `%XX` stand for other characters, as training reads such a log.
 
-    A movie may have commas of its own.
+    The rating may be missing, since it is what is asked for. A movie may have commas of its own.
     """
-    if len(fields) < 4:
-        raise _unreadable(number, "a line is `timestamp,user,movie,rating`, or the first one names the columns")
-    return _row(
-        {"timestamp": fields[0], "user": fields[1], "movie": unquote_plus(",".join(fields[2:-1])).strip()}, number
-    )
+    if len(fields) < 3:
+        raise _unreadable(number, "a line is `timestamp,user,movie`, or the first one names the columns")
+    movie = fields[2:-1] if len(fields) > 3 and _is_number(fields[-1]) else fields[2:]
+    return _row({"timestamp": fields[0], "user": fields[1], "movie": unquote_plus(",".join(movie)).strip()}, number)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _json_rows(text: str) -> list[Row]:
@@ -139,7 +151,19 @@ def _row(values: Mapping[str, Any], number: int) -> Row:
         timestamp = None if moment in (None, "") else read_time(str(moment))
     except (ValueError, OverflowError):
         raise _unreadable(number, f"`{moment}` is no time") from None
-    return Row(str(values["user"]), str(values["movie"]), timestamp)
+    return Row(_text(values["user"], number), _text(values["movie"], number), timestamp)
+
+
+def _text(value: object, number: int) -> str:
+    """An id or a title as text: a number as it is written, bytes as TensorFlow Serving's API writes them."""
+    if isinstance(value, dict) and list(value) == ["b64"]:
+        try:
+            return base64.b64decode(value["b64"], validate=True).decode()
+        except (ValueError, TypeError):
+            raise _unreadable(number, f"`{value['b64']}` is no UTF-8 text in base64") from None
+    if isinstance(value, dict | list | bool | float):
+        raise _unreadable(number, f"`{json.dumps(value)}` is neither text nor a whole number")
+    return str(value)
 
 
 def _unreadable(number: int, why: str) -> InvalidWorkflow:
