@@ -6,8 +6,21 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from steps.entry import IntList, StepInputs, split_commas
 
-ModelName = Literal["bias", "mf", "ranking", "dcn", "history"]
+ModelName = Literal["bias", "mf", "ranking", "dcn", "history", "retrieval", "multitask"]
 FeatureName = Literal["genres", "year", "time", "popularity", "age", "words", "demographics"]
+
+_RETRIEVAL: Final[dict[str, Any]] = {
+    "optimizer": "adam",
+    "learning_rate": 0.002,
+    "l2": 0.0,
+    "dropout": 0.1,
+    "epochs": 15,
+    "batch_size": 1024,
+    "embedding_size": 64,
+    "layers": (128,),
+    "hide_users": 0.0,
+    "hide_titles": 0.0,
+}
 
 SUITED: Final[dict[ModelName, dict[str, Any]]] = {
     "bias": {"optimizer": "adam", "learning_rate": 0.02, "l2": 5.0, "epochs": 30},
@@ -29,6 +42,8 @@ SUITED: Final[dict[ModelName, dict[str, Any]]] = {
         "embedding_size": 32,
         "hide_users": 0.0,
     },
+    "retrieval": _RETRIEVAL,
+    "multitask": _RETRIEVAL,
 }
 """What differs from the defaults of `TrainingConfig`, which suit the ranking model."""
 
@@ -44,7 +59,8 @@ class TrainingConfig(StepInputs):
         "ranking",
         description="bias: mean, user and title; mf: also the product of their vectors (SVD++); ranking: user and "
         "title embeddings, then an MLP; dcn: also genres, year and the moment, crossed; history: a Gaussian process "
-        "over what the user has rated so far. Other models have other defaults than these: docs/recommender.md",
+        "over what the user has rated so far; retrieval: which title comes next, by two towers; multitask: both that "
+        "and its rating. Other models have other defaults than these: docs/recommender.md",
     )
     epochs: int = Field(50, ge=1, le=10_000, description="passes over the training rows, at most")
     learning_rate: float = Field(0.1, gt=0, le=10, description="step size of the optimizer")
@@ -73,6 +89,17 @@ class TrainingConfig(StepInputs):
     loss: Literal["mse", "bce"] = Field(
         "mse", description="mse: squared error; bce: binary cross-entropy on ratings scaled to 0..1"
     )
+    negatives: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="retrieval, multitask: titles drawn from all as further candidates of a batch",
+    )
+    temperature: float = Field(
+        1.0, gt=0, description="retrieval, multitask: what scores are divided by before the softmax"
+    )
+    retrieval_weight: float = Field(1.0, ge=0, description="multitask: what the loss of the next title counts")
+    rating_weight: float = Field(1.0, ge=0, description="multitask: what the squared error of its rating counts")
     hide_users: float = Field(
         0.1,
         ge=0,
@@ -106,6 +133,6 @@ class TrainingConfig(StepInputs):
             raise ValueError(f"layers must be sizes from 1 to 65536, not {list(self.layers)}")
         if self.features and self.model not in WITH_FEATURES:
             raise ValueError(f"features are for the models {' and '.join(WITH_FEATURES)}, not for {self.model}")
-        if self.model == "history" and self.hide_users:
-            raise ValueError("hide_users must be 0 for the model history, which learns from whole users")
+        if self.model in ("history", "retrieval", "multitask") and self.hide_users:
+            raise ValueError(f"hide_users must be 0 for the model {self.model}, which learns from whole users")
         return self

@@ -1,6 +1,6 @@
 """What a training did, epoch by epoch."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,13 @@ class EpochResult:
     total_loss: float
     rmse: float
     validation_rmse: float
+    validation_ndcg: float | None = field(default=None, kw_only=True)
+    """The mean NDCG@10 of lists for the validation rows' users; None of models that are chosen by their ratings."""
+
+    @property
+    def badness(self) -> float:
+        """By which the best epoch is chosen: the lowest."""
+        return self.validation_rmse if self.validation_ndcg is None else -self.validation_ndcg
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +39,10 @@ class EpochRecord(EpochResult):
 
     def line(self, epochs: int) -> str:
         """The epoch for a person who watches a training of `epochs`; the columns of successive lines align."""
+        lists = "" if self.validation_ndcg is None else f"  val_ndcg@10 {self.validation_ndcg:.4f}"
         left = (epochs - self.epoch) * self.seconds
         return (
             f"epoch {self.epoch:{len(str(epochs))}}/{epochs}"
-            f"  loss {self.loss:.4f}  rmse {self.rmse:.4f}  val_rmse {self.validation_rmse:.4f}"
+            f"  loss {self.loss:.4f}  rmse {self.rmse:.4f}  val_rmse {self.validation_rmse:.4f}{lists}"
             f"  {self.examples_per_second:>11,.0f} examples/s  {left:.0f} s left"
         )

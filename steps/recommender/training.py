@@ -11,12 +11,13 @@ import polars as pl
 import tensorflow as tf
 
 from steps.entry import StepError
-from steps.recommender import checkpoint, data, metrics
+from steps.recommender import checkpoint, data, lists, metrics
 from steps.recommender.checkpoint import Checkpoint
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns, RatingScale, Split
 from steps.recommender.features import TitleTable
 from steps.recommender.history import EpochRecord
+from steps.recommender.list_requests import ListRequests
 from steps.recommender.models import Basis, RatingModel, build_model
 from steps.recommender.profiles import Profiles, encode
 from steps.recommender.vocabulary import Vocabulary
@@ -207,6 +208,17 @@ def validate(model: RatingModel, training_data: TrainingData) -> float:
     return metrics.rmse(rating, predicted[len(predicted) - len(rating) :])
 
 
+def validate_lists(model: RatingModel, training_data: TrainingData) -> float | None:
+    """The mean NDCG@10 of lists for the validation rows' users, new ones too; None of models not chosen by them."""
+    if not model.chosen_by_lists:
+        return None
+    columns, ends = training_data.validation_in_turn, len(training_data.validation["rating"])
+    earlier = {name: column[: len(column) - ends] for name, column in columns.items()}
+    judged = {name: column[len(column) - ends :] for name, column in columns.items()}
+    requests = ListRequests.of(earlier, judged, model.title_rows, newcomers=True)
+    return lists.mean_gain(requests.scorer(model), requests.question)
+
+
 def _run_epoch(
     model: RatingModel,
     step: TrainStep,
@@ -233,6 +245,7 @@ def _run_epoch(
         total_loss=trained["total_loss"],
         rmse=trained["rmse"],
         validation_rmse=validation_rmse,
+        validation_ndcg=validate_lists(model, training_data),
         seconds=seconds,
         examples_per_second=data.count_rows(rows) / seconds,
     )
@@ -252,8 +265,8 @@ def _not_started(model: RatingModel, fingerprint: str) -> Checkpoint:
 
 def _advance(progress: Checkpoint, model: RatingModel, record: EpochRecord) -> Checkpoint:
     weights = model.get_weights()
-    best_before = min((past["validation_rmse"] for past in progress.history), default=np.inf)
-    is_best = record.validation_rmse < best_before
+    best_before = min((past.badness for past in _records(progress)), default=np.inf)
+    is_best = record.badness < best_before
     return Checkpoint(
         fingerprint=progress.fingerprint,
         history=[*progress.history, asdict(record)],

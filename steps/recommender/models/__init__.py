@@ -9,7 +9,9 @@ from steps.recommender.models.base import Basis, RatingModel
 from steps.recommender.models.cross import CrossModel
 from steps.recommender.models.factorization import BiasModel, FactorModel
 from steps.recommender.models.history import HistoryModel
+from steps.recommender.models.multitask import MultitaskModel
 from steps.recommender.models.ranking import RankingModel
+from steps.recommender.models.retrieval import RetrievalModel
 
 MODELS: dict[ModelName, Any] = {
     "bias": BiasModel,
@@ -17,6 +19,8 @@ MODELS: dict[ModelName, Any] = {
     "ranking": RankingModel,
     "dcn": CrossModel,
     "history": HistoryModel,
+    "retrieval": RetrievalModel,
+    "multitask": MultitaskModel,
 }
 
 OPTIMIZERS: dict[str, Any] = {

@@ -63,6 +63,8 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     """Rows answered at a time, which bounds memory."""
     remembers = False
     """Whether an answer depends on what the user has rated so far, given with the request."""
+    chosen_by_lists = False
+    """Whether the best epoch is that with the best lists for validation, instead of the best ratings."""
 
     def __init__(self, basis: Basis) -> None:
         super().__init__()
