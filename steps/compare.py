@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from pydantic import Field
 
@@ -27,17 +28,27 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Read every report, and write a page and its figures."""
-    from steps.recommender import comparison
+    from steps.recommender import comparison, list_comparison
 
     folders = sorted(path for path in work.input("reports").iterdir() if path.is_dir())
     reports = comparison.read_reports(folders)
     results = {protocol: comparison.compare(reports, protocol, seed=inputs.seed) for protocol in comparison.PROTOCOLS}
+    lists = list_comparison.compare(reports, folders, seed=inputs.seed)
     report = work.output("report")
-    (report / "metrics.json").write_text(json.dumps(comparison.as_figures(results), indent=2))
-    (report / "report.html").write_text(comparison.build_page(reports, results, inputs.seed), encoding="utf-8")
+    figures = {
+        **comparison.as_figures(results),
+        "lists": {name: asdict(result) for name, result in lists.items()},
+    }
+    (report / "metrics.json").write_text(json.dumps(figures, indent=2))
+    section = list_comparison.section(lists, reports[0].judged_on)
+    page = comparison.build_page(reports, results, inputs.seed, [section])
+    (report / "report.html").write_text(page, encoding="utf-8")
     for protocol, models in results.items():
         print(comparison.verdict(models, protocol, reports[0].judged_on))
         work.record({f"{protocol} {name}": result.quality.rmse.value for name, result in models.items()})
+    if lists:
+        print(list_comparison.verdict(lists, reports[0].judged_on))
+        work.record({f"lists {name}": result.figures["ndcg@10"].value for name, result in lists.items()})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

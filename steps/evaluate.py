@@ -39,10 +39,10 @@ STEP = Step(
 
 
 def run(inputs: Inputs, work: Workspace) -> None:
-    """Predict every part of the split, compare with baselines, and write figures and a page."""
+    """Predict every part of the split, rank all titles, compare with baselines, and write figures and a page."""
     import polars as pl
 
-    from steps.recommender import data, trained_model
+    from steps.recommender import data, list_evaluation, trained_model
     from steps.recommender.evaluation import MODEL, judge, prequential_verdict, verdict
     from steps.recommender.page import build_page
     from steps.recommender.seeds import verdict as seeds_verdict
@@ -57,16 +57,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
         for found, predicted in zip(of_seeds.values(), _predict(other, split), strict=True):
             found[seed] = predicted[list(parts)[-1]]
     evaluation = judge(split, predictions, predictions_in_turn, seed=inputs.seed, of_seeds=of_seeds if seeds else None)
-    notes = []
-    if not trained.was_trained_on(split):
-        notes.append(
-            "Warning: the model was trained on other rows than this split's, perhaps on rows that it is judged on here."
-        )
-    if trained.has_learned_from([part for name, part in parts.items() if name != "train"]):
-        notes.append(
-            "Warning: the model began with an earlier one that learned from ratings as late as some that it is judged "
-            "on here, perhaps from these."
-        )
+    notes = _notes(trained, split)
+    judged_lists = list_evaluation.judge_lists(split, trained.model, trained.vocabulary, seed=inputs.seed)
+    lists, lists_by_user = judged_lists or (None, None)
     said = [verdict(evaluation), prequential_verdict(evaluation)]
     said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
     print(*said, *notes, sep="\n", flush=True)
@@ -79,6 +72,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "verdict": verdict(evaluation),
         "notes": notes,
         **asdict(evaluation),
+        "lists": asdict(lists) if lists else None,
     }
     (report / "metrics.json").write_text(json.dumps(figures, indent=2))
     judged = parts[evaluation.judged_on]
@@ -89,8 +83,11 @@ def run(inputs: Inputs, work: Workspace) -> None:
         static=pl.Series(predictions[evaluation.judged_on]),
         prequential=pl.Series(predictions_in_turn[evaluation.judged_on]),
     ).write_parquet(report / "predictions.parquet")
+    if lists_by_user is not None:
+        lists_by_user.write_parquet(report / "lists.parquet")
     page = build_page(
         evaluation,
+        lists,
         dataset=split.dataset,
         parameters=trained.config.model_dump(mode="json"),
         history=trained.history,
@@ -111,6 +108,10 @@ def run(inputs: Inputs, work: Workspace) -> None:
     summary |= {f"{part}_prequential_rmse": evaluation.prequential[part].systems[MODEL].rmse.value for part in parts}
     for protocol, result in evaluation.seeds.items():
         summary |= {f"{protocol}_mean_of_seeds": result.mean, f"{protocol}_spread_of_seeds": result.spread}
+    if lists:
+        own = lists.systems[MODEL].figures
+        summary |= {f"{judged_on}_{name.replace('@', '_at_')}": own[name].value for name in list_evaluation.COMPARED}
+        print(list_evaluation.verdict(lists), flush=True)
     work.record(summary)
     with start_tracker(
         inputs.tracking, work.output("tracking"), name="evaluate", tags=[trained.config.model]
@@ -124,6 +125,23 @@ def run(inputs: Inputs, work: Workspace) -> None:
         f"{evaluation.judged_on} RMSE {summary[f'{judged_on}_rmse']:.4f}, "
         f"{evaluation.best_baseline} {baseline_rmse:.4f}"
     )
+
+
+def _notes(trained: "TrainedModel", split: "Split") -> list[str]:
+    """What a reader must know before any figure."""
+    notes = []
+    if not trained.was_trained_on(split):
+        notes.append(
+            "Warning: the model was trained on other rows than this split's, perhaps on rows that it is judged on here."
+        )
+    if trained.has_learned_from([part for name, part in split.parts().items() if name != "train"]):
+        notes.append(
+            "Warning: the model began with an earlier one that learned from ratings as late as some that it is judged "
+            "on here, perhaps from these."
+        )
+    if trained.config.model == "retrieval":
+        notes.append("The model learns which titles are rated, not how: its ratings are two averages.")
+    return notes
 
 
 def _predict(trained: "TrainedModel", split: "Split") -> "tuple[dict[str, Floats], dict[str, Floats]]":

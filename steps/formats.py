@@ -55,7 +55,8 @@ a TensorFlow SavedModel that needs no custom Python
 what a person reads
   report.html      one self-contained page
   metrics.json     the same figures for programs
-  predictions.parquet   of `evaluate`: user_id, item_id, rating, and what was predicted, static and prequential""",
+  predictions.parquet   of `evaluate`: user_id, item_id, rating, and what was predicted, static and prequential
+  lists.parquet    of `evaluate`: user_id, and how good the lists of those are who had rated before""",
     TRACKING: """\
 experiment records
   *.zip            Comet offline archives, for `comet upload`""",

@@ -79,7 +79,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         state = work.state / f"seed-{seed}" if inputs.seeds > 1 else work.state
         own = inputs.model_copy(update={"seed": seed})
         results[seed] = _train(own, split.dataset, training_data, work, state)
-    kept, best = min(results.items(), key=lambda result: result[1].validation_rmse)
+    kept, best = min(results.items(), key=lambda result: result[1].best.badness)
     folder = work.output("model")
     trained_model.save(best, inputs.model_copy(update={"seed": kept}), training_data, folder)
     figures = {"train_rmse": training.evaluate(best.model, training_data.train), **_figures(best)}
@@ -114,15 +114,15 @@ def _train(inputs: Inputs, dataset: str, training_data: "TrainingData", work: Wo
 
         def report(record: EpochRecord) -> None:
             print(record.line(inputs.epochs), flush=True)
-            tracker.log_metrics(
-                {
-                    "loss": record.loss,
-                    "rmse": record.rmse,
-                    "val_rmse": record.validation_rmse,
-                    "examples_per_second": record.examples_per_second,
-                },
-                epoch=record.epoch,
-            )
+            figures = {
+                "loss": record.loss,
+                "rmse": record.rmse,
+                "val_rmse": record.validation_rmse,
+                "examples_per_second": record.examples_per_second,
+            }
+            if record.validation_ndcg is not None:
+                figures["val_ndcg_at_10"] = record.validation_ndcg
+            tracker.log_metrics(figures, epoch=record.epoch)
 
         result = training.train_and_evaluate(inputs, training_data, state=state, report=report)
         tracker.log_metrics({"train_rmse": training.evaluate(result.model, training_data.train), **_figures(result)})
@@ -132,12 +132,15 @@ def _train(inputs: Inputs, dataset: str, training_data: "TrainingData", work: Wo
 
 
 def _figures(result: "Training") -> dict[str, float]:
-    return {
+    figures = {
         "validation_rmse": result.validation_rmse,
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "train_seconds": sum(record.seconds for record in result.history),
     }
+    if result.best.validation_ndcg is not None:
+        figures["validation_ndcg_at_10"] = result.best.validation_ndcg
+    return figures
 
 
 def main(argv: Sequence[str] | None = None) -> int:

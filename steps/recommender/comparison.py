@@ -132,8 +132,10 @@ def as_figures(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
     }
 
 
-def build_page(reports: Sequence[Report], results: Mapping[str, Mapping[str, Result]], seed: int) -> str:
-    """The comparison as one page."""
+def build_page(
+    reports: Sequence[Report], results: Mapping[str, Mapping[str, Result]], seed: int, more: Sequence[str] = ()
+) -> str:
+    """The comparison as one page, with `more` sections, which are markup."""
     judged_on = reports[0].judged_on
     verdicts = [verdict(models, protocol, judged_on) for protocol, models in results.items()]
     method = (
@@ -148,6 +150,7 @@ def build_page(reports: Sequence[Report], results: Mapping[str, Mapping[str, Res
         [],
         [
             *(_section(protocol, models, judged_on) for protocol, models in results.items()),
+            *more,
             document.section("How this was measured", f"<p>{method}</p>"),
         ],
     )

@@ -67,13 +67,20 @@ class Factors:
         users = self.model.recalculate_user(np.arange(rated.shape[0]), rated)
         return np.asarray(users @ self.model.item_factors.T, np.float32)
 
+    def title_vectors(self) -> Floats:
+        """What tells titles apart by who rated them, [titles, factors]."""
+        return np.asarray(self.model.item_factors, np.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """A baseline and the choices that were best on validation."""
 
-    baseline: ListBaseline
+    baseline: Any
+    """A `ListBaseline`."""
     choices: Mapping[str, float]
+    validation: float | None
+    """The mean NDCG on validation; None without."""
 
 
 def matrix(pairs: Pairs, users: int, titles: int) -> Any:
@@ -133,7 +140,7 @@ def fit(train: Any, validation: Question | None, *, seed: int) -> dict[str, Chos
     Choices are those with the best NDCG of `lists.LENGTH` for `validation`; without it, the first of each.
     """
     counts = np.asarray(train.sum(axis=0), np.float32).ravel()
-    fitted = {"popularity": Chosen(Popularity(counts), {})}
+    fitted = {"popularity": _best([({}, lambda: Popularity(counts))], validation)}
     if train.shape[1] <= MOST_TITLES:
         fitted["item-kNN"] = _best(
             [({"neighbours": count}, lambda count=count: fit_item_neighbours(train, count)) for count in NEIGHBOURS],
@@ -163,14 +170,14 @@ def scorer(baseline: ListBaseline, rated: Any) -> lists.Scorer:
 def _best(candidates: Sequence[tuple[Mapping[str, float], Any]], validation: Question | None) -> Chosen:
     if validation is None:
         choices, build = candidates[0]
-        return Chosen(build(), choices)
+        return Chosen(build(), choices, None)
     rated = matrix(validation.seen, validation.users, validation.titles)
     best, best_gain = None, -1.0
     for choices, build in candidates:
         baseline = build()
         gain = lists.mean_gain(scorer(baseline, rated), validation)
         if gain > best_gain:
-            best, best_gain = Chosen(baseline, choices), gain
+            best, best_gain = Chosen(baseline, choices, gain), gain
     assert best is not None
     return best
 

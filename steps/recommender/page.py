@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from steps.recommender import charts, document
+from steps.recommender import charts, document, lists_section
 from steps.recommender.charts import Line
 from steps.recommender.evaluation import (
     MODEL,
@@ -15,11 +15,13 @@ from steps.recommender.evaluation import (
 )
 from steps.recommender.fairness_page import fairness_sections
 from steps.recommender.history import EpochResult
+from steps.recommender.list_evaluation import ListEvaluation
 from steps.recommender.seeds import seeds_section
 
 
 def build_page(
     evaluation: Evaluation,
+    lists: ListEvaluation | None,
     *,
     dataset: str,
     parameters: Mapping[str, object],
@@ -36,6 +38,7 @@ def build_page(
         _systems_section(evaluation),
         _prequential_section(evaluation),
         *([seeds_section(evaluation.seeds, of_seeds, evaluation.judged_on)] if of_seeds else []),
+        lists_section.section(lists),
         *fairness_sections(evaluation.slices, evaluation.gaps, evaluation.judged_on, evaluation.best_baseline),
         _training_section(history, best_epoch),
         _predictions_section(evaluation),
@@ -92,6 +95,12 @@ def _prequential_section(evaluation: Evaluation) -> str:
 
 def _training_section(history: Sequence[EpochResult], best_epoch: int) -> str:
     validation = [(record.epoch, record.validation_rmse) for record in history]
+    by_lists = history[0].validation_ndcg is not None
+    chosen = "the best by its lists" if by_lists else "the lowest on validation"
+    caption = (
+        f"The ring marks epoch {best_epoch}, {chosen}, whose weights were kept. "
+        "Training RMSE is measured while the weights change."
+    )
     chart = charts.line_chart(
         "RMSE on training and validation rows by epoch",
         [
@@ -102,14 +111,21 @@ def _training_section(history: Sequence[EpochResult], best_epoch: int) -> str:
         y_axis="RMSE",
         mark=validation[best_epoch - 1],
     )
-    return document.section(
-        "Training",
-        document.figure(
-            chart,
-            f"The ring marks epoch {best_epoch}, the lowest on validation, whose weights were kept. "
-            "Training RMSE is measured while the weights change.",
-        ),
+    return document.section("Training", document.figure(chart, caption), *_lists_by_epoch(history, best_epoch))
+
+
+def _lists_by_epoch(history: Sequence[EpochResult], best_epoch: int) -> list[str]:
+    points = [(record.epoch, record.validation_ndcg) for record in history if record.validation_ndcg is not None]
+    if not points:
+        return []
+    chart = charts.line_chart(
+        "NDCG@10 on validation by epoch",
+        [Line("validation", "model", points)],
+        x_axis="epoch",
+        y_axis="NDCG@10",
+        mark=points[best_epoch - 1],
     )
+    return [document.figure(chart, f"The ring marks epoch {best_epoch}, which made the best lists for validation.")]
 
 
 def _predictions_section(evaluation: Evaluation) -> str:

@@ -101,7 +101,12 @@ class Training:
     @property
     def validation_rmse(self) -> float:
         """That of the best epoch."""
-        return self.history[self.best_epoch - 1].validation_rmse
+        return self.best.validation_rmse
+
+    @property
+    def best(self) -> EpochRecord:
+        """The epoch whose weights were kept."""
+        return self.history[self.best_epoch - 1]
 
 
 def encode_training_data(split: Split, *, with_profiles: bool = False) -> TrainingData:

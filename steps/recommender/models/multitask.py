@@ -1,10 +1,13 @@
 """One user tower for two questions: which title comes next, and how it is rated."""
 
+import numpy as np
 import tensorflow as tf
 
 from steps.recommender.config import TrainingConfig
-from steps.recommender.models.base import Basis, Features
-from steps.recommender.models.retrieval import RetrievalModel
+from steps.recommender.data import Columns
+from steps.recommender.models.base import Answers, Basis, Features
+from steps.recommender.models.retrieval import COLUMNS, RetrievalModel
+from steps.recommender.models.sequences import padded, sequences
 
 
 class MultitaskModel(RetrievalModel):
@@ -33,3 +36,20 @@ class MultitaskModel(RetrievalModel):
         self.rmse.update_state(features["rating"], rated, sample_weight=known)
         squared = tf.reduce_sum(tf.square(features["rating"] - rated) * known) / tf.reduce_sum(known)
         return self.retrieval_weight * self.retrieval_loss(features, users) + self.rating_weight * squared
+
+    def predict_in_turn(self, columns: Columns) -> Answers:
+        """The rating that is served for each row when the same `owner`'s rows of earlier moments are known, [rows]."""
+        predicted = np.zeros(len(columns["owner"]), np.float32)
+        answer = tf.function(self._rate_in_turn, reduce_retracing=True)
+        rows = {name: columns[name] for name in COLUMNS}
+        for places in sequences(columns["owner"], columns["timestamp"], self.prediction_batch):
+            answered = answer({name: tf.constant(column) for name, column in padded(rows, places).items()}).numpy()
+            predicted[places[places >= 0]] = answered[places >= 0]
+        return np.clip(predicted, self.scale.minimum, self.scale.maximum)
+
+    def _rate_in_turn(self, batch: Features) -> tf.Tensor:
+        described = self.in_turn(batch, self.tower.before_each(batch))
+        # Ratings of one moment do not know one another: all of them are answered as the first of them is.
+        earlier = (batch["timestamp"][:, None, :] < batch["timestamp"][:, :, None]) & (batch["known"][:, None, :] > 0)
+        first = tf.reduce_sum(tf.cast(earlier, tf.int32), axis=2)
+        return self.rate_of(tf.gather(described, first, batch_dims=1), batch["title"])

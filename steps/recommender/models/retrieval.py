@@ -30,7 +30,8 @@ USER_DAMPING: Final = 10.0
 TITLE_DAMPING: Final = 3.0
 """As if each user, and each title, had so many more ratings without a deviation."""
 
-_COLUMNS: Final = ("title", "rating", "timestamp")
+COLUMNS: Final = ("title", "rating", "timestamp")
+"""What the tower is told of each rating."""
 
 
 class RetrievalModel(RatingModel):
@@ -47,8 +48,8 @@ class RetrievalModel(RatingModel):
     def __init__(self, config: TrainingConfig, basis: Basis) -> None:
         super().__init__(basis)
         self.users = len(basis.vocabulary.users)
-        averages = baselines.fit_title_mean(basis.train, self.users, self.title_rows - 1, TITLE_DAMPING)
-        self.title_mean = tf.constant(averages.mean + averages.titles, tf.float32)
+        self.averages = baselines.fit_title_mean(basis.train, self.users, self.title_rows - 1, TITLE_DAMPING)
+        self.title_mean = tf.constant(self.averages.mean + self.averages.titles, tf.float32)
         self.tower = RecencyTower(
             self.title_rows,
             config.embedding_size,
@@ -58,7 +59,8 @@ class RetrievalModel(RatingModel):
             l2=config.l2,
             seed=config.seed,
         )
-        self.title_bias = self.add_weight("title_bias", (self.title_rows,), initializer="zeros")
+        self.title_bias = tf.keras.layers.Embedding(self.title_rows, 1, embeddings_initializer="zeros")
+        self.title_bias.build(None)  # no rating reads it, by which other layers get their weights
         counts = np.bincount(basis.train["title"], minlength=self.title_rows)
         self.frequency = tf.constant(np.maximum(counts, 1) / basis.rows, tf.float32)
         self.negatives = config.negatives
@@ -77,7 +79,7 @@ class RetrievalModel(RatingModel):
     def candidates(self) -> tf.Tensor:
         """The vectors of all titles with their biases, [titles, size + 1]."""
         titles = tf.range(self.title_rows)
-        return tf.concat([self.tower.title_vector(titles), self.title_bias[:, None]], axis=1)
+        return tf.concat([self.tower.title_vector(titles), self.title_bias(titles)], axis=1)
 
     def title_vectors(self) -> tf.Tensor:
         """What tells titles apart, float32 [titles, size]: who turns to them."""
@@ -133,32 +135,20 @@ class RetrievalModel(RatingModel):
 
     def predict_in_turn(self, columns: Columns) -> Answers:
         """The rating that is served for each row when the same `owner`'s rows of earlier moments are known, [rows]."""
-        predicted = np.zeros(len(columns["owner"]), np.float32)
-        answer = tf.function(self._rate_in_turn, reduce_retracing=True)
-        rows = {name: columns[name] for name in _COLUMNS}
-        for places in sequences(columns["owner"], columns["timestamp"], self.prediction_batch):
-            answered = answer({name: tf.constant(column) for name, column in padded(rows, places).items()}).numpy()
-            predicted[places[places >= 0]] = answered[places >= 0]
-        return np.clip(predicted, self.scale.minimum, self.scale.maximum)
-
-    def _rate_in_turn(self, batch: Features) -> tf.Tensor:
-        described = self.in_turn(batch, self.tower.before_each(batch))
-        # Ratings of one moment do not know one another: all of them are answered as the first of them is.
-        earlier = (batch["timestamp"][:, None, :] < batch["timestamp"][:, :, None]) & (batch["known"][:, None, :] > 0)
-        first = tf.reduce_sum(tf.cast(earlier, tf.int32), axis=2)
-        return self.rate_of(tf.gather(described, first, batch_dims=1), batch["title"])
+        rated = self.averages.predict_in_turn(columns, USER_DAMPING)
+        return np.clip(rated, self.scale.minimum, self.scale.maximum).astype(np.float32)
 
     # Learning
 
     def training_batches(self, rows: Columns, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
         """Pieces of users' sequences, about `size` ratings at a time; within a moment, each time in another order."""
-        columns = {name: rows[name] for name in _COLUMNS}
+        columns = {name: rows[name] for name in COLUMNS}
         for places in sequences(_pieces(rows["user"], rows["timestamp"]), rows["timestamp"], size):
             yield int((places >= 0).sum()), padded(columns, places)
 
     def batch_signature(self, columns: Columns) -> dict[str, tf.TensorSpec]:
         """The shapes and types of what `training_batches` makes of `columns`."""
-        signature = {name: tf.TensorSpec([None, None], columns[name].dtype) for name in _COLUMNS}
+        signature = {name: tf.TensorSpec([None, None], columns[name].dtype) for name in COLUMNS}
         return {**signature, "known": tf.TensorSpec([None, None], tf.float32)}
 
     def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
@@ -183,7 +173,7 @@ class RetrievalModel(RatingModel):
         expected = rows * tf.gather(self.frequency, listed) + self.negatives / (self.title_rows - 1)
         return self.softmax(
             tf.concat([user, tf.ones_like(user[:, :1])], axis=1),
-            tf.concat([self.tower.title_vector(listed), tf.gather(self.title_bias, listed)[:, None]], axis=1),
+            tf.concat([self.tower.title_vector(listed), self.title_bias(listed)], axis=1),
             candidate_sampling_probability=expected / (rows + self.negatives),
             candidate_ids=listed,
             compute_metrics=False,
@@ -194,7 +184,7 @@ def in_order(history: Features) -> Features:
     """The latest `REMEMBERED` ratings of each row in order of time, at the end of the row."""
     first = tf.where(history["known"] > 0, history["timestamp"], tf.int64.min)
     order = tf.argsort(first, axis=1, stable=True)[:, -REMEMBERED:]
-    return {name: tf.gather(history[name], order, batch_dims=1) for name in (*_COLUMNS, "known")}
+    return {name: tf.gather(history[name], order, batch_dims=1) for name in (*COLUMNS, "known")}
 
 
 def _pieces(user: npt.NDArray[np.int32], timestamp: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:

@@ -87,6 +87,7 @@ def test_the_page_escapes_what_it_is_given(split: Split) -> None:
     """A data set may be called anything without becoming markup, and every element is closed."""
     page = build_page(
         judged(split, lambda part: np.full(len(part), 3.0)),
+        None,
         dataset="<b>&'\"",
         parameters={"layers": [256, 64], "<i>": "<u>"},
         history=HISTORY,
@@ -107,7 +108,12 @@ def test_the_page_escapes_what_it_is_given(split: Split) -> None:
 def test_the_page_names_its_method_and_its_pictures(split: Split) -> None:
     """It says that users are drawn, and every picture has a text for those who cannot see it."""
     page = build_page(
-        judged(split, lambda part: np.full(len(part), 3.0)), dataset="x", parameters={}, history=HISTORY, best_epoch=1
+        judged(split, lambda part: np.full(len(part), 3.0)),
+        None,
+        dataset="x",
+        parameters={},
+        history=HISTORY,
+        best_epoch=1,
     )
 
     assert "draws whole users" in page

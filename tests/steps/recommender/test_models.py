@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from steps.recommender import models
+from steps.recommender import baselines, models
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
 from steps.recommender.features import TitleTable
-from steps.recommender.models import Basis, build_model
+from steps.recommender.models import Basis, build_model, retrieval
 from steps.recommender.models.base import TwoTowers
 from steps.recommender.profiles import Profiles
 from steps.recommender.vocabulary import Vocabulary
@@ -191,3 +191,29 @@ def test_looking_products_up_learns_what_the_layers_learn() -> None:
 
     for ours, plain in zip(*gradients, strict=True):
         np.testing.assert_allclose(tf.convert_to_tensor(ours), tf.convert_to_tensor(plain), rtol=1e-4, atol=1e-6)
+
+
+def test_a_retrieval_model_rates_by_two_averages() -> None:
+    """In turn, its ratings are the titles' damped means and the running means of the users."""
+    model = build(model="retrieval")
+    titles = baselines.fit_title_mean(BATCH, 3, 2, retrieval.TITLE_DAMPING)
+    rows = {**BATCH, "owner": BATCH["user"]}
+
+    answered = model.predict_in_turn(rows)
+
+    assert answered == pytest.approx(titles.predict_in_turn(rows, retrieval.USER_DAMPING), abs=1e-5)
+
+
+def test_a_tower_reads_the_same_at_every_place() -> None:
+    """The user before each place of a sequence is the user of the history up to there, whatever fills it up."""
+    tower = build(model="retrieval").tower
+    history = {
+        "title": np.array([[1, 2, 1, 2]], np.int32),
+        "rating": np.array([[5, 1, 3, 4]], np.float32),
+        "known": np.ones((1, 4), np.float32),
+    }
+    before = tower.before_each(history).numpy()[0]
+
+    for place in range(1, 4):
+        filled = {name: np.pad(values[:, :place], ((0, 0), (2, 0))) for name, values in history.items()}
+        assert tower.after_all(filled).numpy()[0] == pytest.approx(before[place], abs=1e-5)
