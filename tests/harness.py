@@ -53,6 +53,8 @@ class job:  # noqa: N801 -- a word of the language
     error: str = ""
     start_fail: str = ""
     stubborn: bool = False
+    gone: str = ""
+    """Its engine goes away: `once` or `forever`."""
     oom: bool = False
     leaves: Mapping[str, str] = field(default_factory=dict)
     """Output -> text that it writes there."""
@@ -90,6 +92,7 @@ class job:  # noqa: N801 -- a word of the language
             "START_FAIL": self.start_fail,
             "STUBBORN": "1" * self.stubborn,
             "OOM": "1" * self.oom,
+            "GONE": self.gone,
             **{f"OUTPUT_{output}": text for output, text in self.leaves.items()},
         }
         return Task(

@@ -5,6 +5,7 @@
     ├── DeploymentFailed      1    a deployment did not come up, or its new revision did not hold
     ├── InvalidWorkflow       2    the workflow, its parameters or the command line are wrong
     ├── EnvironmentProblem    3    this machine lacks something: Docker, an image, disk, a GPU
+    │   └── EngineGone        3    nothing answers where the engine should; what ran there may still run
     └── Interrupted         130    Ctrl-C or SIGTERM
 
 Anything else that reaches the command line is a bug in `wf` and ends with 4.
@@ -75,6 +76,10 @@ class EnvironmentProblem(WfError):
     """This machine cannot run it: no engine, no image, no disk, no GPU."""
 
     exit_code = 3
+
+
+class EngineGone(EnvironmentProblem):
+    """Nothing answers where the engine should, or it broke off. What it ran may still run."""
 
 
 class Interrupted(WfError):

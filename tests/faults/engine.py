@@ -9,17 +9,16 @@ from pathlib import Path
 
 
 class PrivateEngine:
-    """A `dockerd` in a folder, with one image."""
+    """A `dockerd` in a folder, with one image. Two at once need two bridges."""
 
-    BRIDGE = "wffaults0"
-
-    def __init__(self, folder: Path, image: str) -> None:
+    def __init__(self, folder: Path, image: str, *, bridge: str = "wffaults0") -> None:
+        self._bridge = bridge
         self.address = f"unix://{folder}/docker.sock"
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["ip", "link", "add", self.BRIDGE, "type", "bridge"], check=False, capture_output=True)
-        subprocess.run(["ip", "addr", "add", "10.213.77.1/24", "dev", self.BRIDGE], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "set", self.BRIDGE, "up"], check=True)
+        subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=False, capture_output=True)
+        subprocess.run(["ip", "addr", "add", "10.213.77.1/24", "dev", self._bridge], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "set", self._bridge, "up"], check=True)
         self._containers = self._start_containerd()
         self._process = self._start()
         with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
@@ -42,7 +41,7 @@ class PrivateEngine:
             time.sleep(0.1)
         return process
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self, *options: str) -> "subprocess.Popen[bytes]":
         folder = self._folder
         (folder / "docker.pid").unlink(missing_ok=True)
         with (folder / "dockerd.log").open("ab") as log:
@@ -50,8 +49,8 @@ class PrivateEngine:
                 [
                     "dockerd", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
                     "--containerd", str(folder / "containerd.sock"), "--pidfile",
-                    str(folder / "docker.pid"), "-H", self.address, "--bridge", self.BRIDGE,
-                    "--iptables=false", "--ip6tables=false",
+                    str(folder / "docker.pid"), "-H", self.address, "--bridge", self._bridge,
+                    "--iptables=false", "--ip6tables=false", *options,
                 ],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -64,9 +63,17 @@ class PrivateEngine:
 
     def kill(self) -> None:
         """SIGKILL, then a new one in its place."""
+        self.end()
+        self.begin()
+
+    def end(self) -> None:
+        """SIGKILL."""
         self._process.kill()
         self._process.wait()
-        self._process = self._start()
+
+    def begin(self, *options: str) -> None:
+        """A new one in its place."""
+        self._process = self._start(*options)
 
     def close(self) -> None:
         """End it, and remove its network."""
@@ -79,4 +86,4 @@ class PrivateEngine:
                 if os.fsencode(f"{self._folder}/containerd.sock") in (folder / "cmdline").read_bytes():
                     os.kill(int(folder.name), signal.SIGKILL)
         subprocess.run(["umount", str(self._folder / "data")], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "del", self.BRIDGE], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", self._bridge], check=False, capture_output=True)

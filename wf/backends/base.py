@@ -22,10 +22,14 @@ The life of a backend in one run:
 `adopt(launch, job)`, in place of `start`, where the `wf` that had started the same task as `job` of the run in `launch`
 was killed: a handle as `start` gives it, if the process still runs or has succeeded. Nothing else of it is left then.
 
+Any verb may raise `EngineGone`. `await_engine(patience, given_up)` then waits until what runs tasks answers again;
+after that the caller adopts the task, or destroys the handle that it has and starts it once more.
+
 `sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left. So does `known_digest(task)`,
 which says what `image_digest` would, as far as that is known without making or fetching anything.
 """
 
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +111,9 @@ class Backend(Protocol):
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:
         """2. Carry on with what a killed `wf` has started; its log begins where the engine still has it."""
+
+    def await_engine(self, patience: float, given_up: threading.Event) -> bool:
+        """Whether the engine answers again within so many seconds, and before it was given up."""
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """3. Everything that the task prints."""

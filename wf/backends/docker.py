@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -159,6 +160,16 @@ class DockerBackend:
             self._storage = launch.storage, around
         age = max(0.0, time.time() - datetime.fromisoformat(adopted["State"]["StartedAt"][:19] + "+00:00").timestamp())
         return Adopted(Container(adopted["Id"], output, launch, around, client, views), age)
+
+    def await_engine(self, patience: float, given_up: threading.Event) -> bool:
+        """Ask it every half second; one that starts may refuse, or be silent, for a while."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and not given_up.is_set():
+            with contextlib.suppress(EnvironmentProblem):
+                find_engine(timeout=5)
+                return True
+            given_up.wait(0.5)
+        return False
 
     def _start_container(
         self, client: Any, launch: Launch, around: Surroundings, views: Mapping[str, View]

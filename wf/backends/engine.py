@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from wf.backends.questions import UNIX, RefusalError, ask, plain_host
 from wf.control.control import Doorway
-from wf.errors import EnvironmentProblem
+from wf.errors import EngineGone, EnvironmentProblem
 
 OLDEST_API = (1, 40)
 """Docker 19.03: the first that takes GPU requests."""
@@ -135,8 +135,10 @@ def _as_problem(what: str, error: Exception) -> EnvironmentProblem | None:
             return None
     elif explanation := getattr(error, "explanation", None):
         return EnvironmentProblem(f"{what}: {_shortened(str(explanation))}")
-    reason, hint = _connection_failure(error)
-    return EnvironmentProblem(f"{what}: {reason}", hint=hint)
+    causes = _causes(error)
+    reason, hint = _connection_failure(causes)
+    kind = EngineGone if any(isinstance(cause, FileNotFoundError | ConnectionError) for cause in causes) else None
+    return (kind or EnvironmentProblem)(f"{what}: {reason}", hint=hint)
 
 
 def remove_container(client: Any, container_id: str) -> None:
@@ -205,11 +207,16 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _connection_failure(error: BaseException) -> tuple[str, str]:
-    """The cause at the bottom of a chain of wrapped errors, in words, and what to do about it."""
+def _causes(error: BaseException) -> list[BaseException]:
+    """A chain of wrapped errors, outermost first."""
     causes = [error]
     while following := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(following)
+    return causes
+
+
+def _connection_failure(causes: list[BaseException]) -> tuple[str, str]:
+    """What lies at the bottom of a chain of errors, in words, and what to do about it."""
     for cause in causes:
         if isinstance(cause, PermissionError):
             return "permission denied on its socket", (
@@ -219,9 +226,11 @@ def _connection_failure(error: BaseException) -> tuple[str, str]:
             return "nothing listens there", (
                 "Start Docker, or set DOCKER_HOST to where it listens. Steps also run without: `--backend process`."
             )
+        if isinstance(cause, ConnectionError):
+            return "it broke off", "What it logs, or `docker version`, may say why."
         if isinstance(cause, TimeoutError):
             return "it does not answer in time", "See whether the machine or the engine is overloaded."
-    return _shortened(str(error)), "Is it running? `docker version` says more."
+    return _shortened(str(causes[0])), "Is it running? `docker version` says more."
 
 
 def _shortened(explanation: str) -> str:

@@ -9,6 +9,7 @@ What a task does is said by its environment:
     FAKE_EXIT=code             its exit code
     FAKE_OOM=1                 it is killed for memory
     FAKE_ERROR=text            what the engine says went wrong
+    FAKE_GONE=once             its engine goes away when it ends, and is back at once, or not (`forever`)
     FAKE_START_FAIL=text       the engine cannot start it, and says this
 
 Whoever breaks the order of `wf.backends.base` gets an AssertionError that names the task and the rule.
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 
 from wf.backends.base import Adopted, Exit, Handle, Launch
 from wf.control.control import LOOPBACK, Doorway
-from wf.errors import EnvironmentProblem
+from wf.errors import EngineGone, EnvironmentProblem
 from wf.events import Emit, Preparing
 from wf.plan import Plan, RegistryImage, Task
 
@@ -61,6 +62,8 @@ class FakeBackend:
         self._prepare_error = prepare_error
         self._plan: Plan | None = None
         self._torn_down = False
+        self._gone: dict[str, str] = {}
+        """Tasks that an outage of the engine took along, with what they said of it."""
         self._lock = threading.Lock()
 
     def prepare(self, plan: Plan, emit: Emit) -> None:
@@ -114,6 +117,10 @@ class FakeBackend:
         assert self._plan is not None, f"adopt({launch.task.id}): called before prepare"
         return None
 
+    def await_engine(self, patience: float, given_up: threading.Event) -> bool:
+        """It is back at once, unless a task said `forever`."""
+        return "forever" not in self._gone.values()
+
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """What `FAKE_LOG` says, then nothing until the task ends."""
         fake = self._known(handle, "logs")
@@ -128,6 +135,10 @@ class FakeBackend:
         assert not fake.destroyed, f"wait({fake.launch.task.id}): called after destroy"
         fake.await_end()
         fake.waited = True
+        name, gone = fake.launch.task.id, fake.setting("GONE")
+        if gone and name not in self._gone:
+            self._gone[name] = gone
+            raise EngineGone("no engine answers")
         if fake.signal:
             return Exit(128 + fake.signal)
         if fake.setting("OOM"):

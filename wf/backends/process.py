@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -101,6 +102,10 @@ class ProcessBackend:
         """Nothing: a process does not outlive its `wf`."""
         self._processes.end_leftovers(launch.outputs)
         return None
+
+    def await_engine(self, patience: float, given_up: threading.Event) -> bool:
+        """There is none that could go away."""
+        return True
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """Everything that the step prints."""

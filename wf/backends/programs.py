@@ -6,6 +6,7 @@ containers, and variables such as `LD_PRELOAD` or `GIT_SSH_COMMAND` would make i
 
 import json
 import os
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,6 +78,10 @@ class WithPrograms:
             return self._inner.adopt(launch, job)
         self._processes.end_leftovers(launch.outputs)
         return None
+
+    def await_engine(self, patience: float, given_up: threading.Event) -> bool:
+        """Programs need none; anything else may."""
+        return self._inner.await_engine(patience, given_up)
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """Everything that it prints."""

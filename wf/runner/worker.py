@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wf.backends.base import Exit, Handle, Launch
 from wf.cache import CacheKey
-from wf.errors import WfError
+from wf.errors import EngineGone, WfError
 from wf.logs import SHORTEST_SECRET, LineSplitter
 from wf.plan import MODEL_INPUT, Task
 from wf.project import project_id
@@ -28,6 +28,12 @@ from wf.store.claims import Claim, Holder
 from wf.store.joblog import LogWriter
 from wf.store.layout import JobFolder, in_use
 from wf.store.state import StateFolder
+
+ENGINE_PATIENCE = 120.0
+"""Seconds that an engine which went away is waited for: restarting one, or a new version of it, takes that long."""
+
+MOST_OUTAGES = 3
+"""How often a job goes on after an engine went away."""
 
 
 class Worker:
@@ -59,6 +65,10 @@ class Worker:
         self._folder: JobFolder = shared.layout.job(shared.run, task.id)
         self._outputs = self._folder.outputs
         self._splitter = LineSplitter(shared.masker)
+        self._told = 0
+        """Lines that were passed on."""
+        self._known = 0
+        """Lines that come once more, as the log is read from its beginning."""
         self._state: StateFolder | None = None
         self._handle: Handle | None = None
         self._thread = threading.Thread(target=self._work, name=f"job {task.id}", daemon=True)
@@ -114,8 +124,7 @@ class Worker:
         inputs = self._place_inputs()
         state = self._acquire_state()
         try:
-            launch = self._launch(inputs, state)
-            exit_ = self._go_on(launch, log) or self._execute(launch, log)
+            exit_ = self._through_outages(self._launch(inputs, state), state, log)
             if self.told_to_end.is_set() or (error := why_failed(exit_, self._task, self._folder.log)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
             self._hold_content()
@@ -139,6 +148,41 @@ class Worker:
         collected, line = register_model(self._task, given.source, given.digest, outputs, artifacts)
         self._log([self._shared.masker.mask(line)], log)
         return collected
+
+    def _through_outages(self, launch: Launch, state: StateFolder | None, log: LogWriter) -> Exit:
+        """Execute it. An engine that goes away meanwhile is waited for, which is no failure of the job."""
+        for outage in range(MOST_OUTAGES + 1):
+            try:
+                if outage:
+                    return self._go_on_after_outage(launch, state, log)
+                return self._go_on(launch, log) or self._execute(launch, log)
+            except EngineGone as gone:
+                self.left_traces = True
+                if outage == MOST_OUTAGES:
+                    raise
+                self._note(f"{gone}: waiting for it, up to {ENGINE_PATIENCE:g} s")
+                if not self._shared.backend.await_engine(ENGINE_PATIENCE, self.told_to_end):
+                    raise
+        raise AssertionError("the last outage raises")
+
+    def _go_on_after_outage(self, launch: Launch, state: StateFolder | None, log: LogWriter) -> Exit:
+        """Carry on with the process if it outlived its engine, or succeeded; else begin once more."""
+        log.restart()
+        self._splitter = LineSplitter(self._shared.masker)
+        self._known = self._told
+        if exit_ := self._go_on(launch, log):
+            return exit_
+        adopted = self._shared.backend.adopt(launch, self._task.id)
+        if adopted is not None:
+            self._note("the engine is back, and the job outlived it")
+            return self._follow(adopted.handle, time.monotonic() - adopted.age, log)
+        self._note("the engine is back: the job starts once more")
+        if self._handle is not None:
+            self._shared.backend.destroy(self._handle)
+            self._handle = None
+        self._folder.renew()
+        self._told = self._known = 0
+        return self._execute(self._launch(self._place_inputs(), state), log)
 
     def _go_on(self, launch: Launch, log: LogWriter) -> Exit | None:
         """Carry on with what a killed `wf` had started for the same job, if that still runs or has succeeded."""
@@ -178,6 +222,8 @@ class Worker:
             for chunk in backend.logs(handle):
                 self._log(self._splitter.feed(chunk), log)
             self._log(self._splitter.finish(), log)
+        except EngineGone:
+            raise
         except BaseException:
             backend.stop(handle, kill=True)
             backend.wait(handle)
@@ -187,7 +233,11 @@ class Worker:
     def _log(self, lines: list[str], log: LogWriter) -> None:
         if lines:
             log.write(lines)
-            self._shared.mailbox.tell(Lines(self._task.id, lines))
+            news = lines[self._known :]
+            self._known -= len(lines) - len(news)
+            if news:
+                self._told += len(news)
+                self._shared.mailbox.tell(Lines(self._task.id, news))
 
     def _note(self, message: str) -> None:
         self._shared.mailbox.tell(Note(self._task.id, message))

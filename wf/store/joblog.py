@@ -26,10 +26,21 @@ class LogWriter:
         self._path = path
         self._half = max(1, limit // 2)
         self._file = path.open("wb")
+        self._count_from_zero()
+
+    def _count_from_zero(self) -> None:
         self._bytes = 0
         self._lines = 0
         self._lines_before = 0
         self._dropped = 0
+
+    def restart(self) -> None:
+        """Forget all lines."""
+        self._file.close()
+        for path in log_files(self._path):
+            path.unlink(missing_ok=True)
+        self._file = self._path.open("wb")
+        self._count_from_zero()
 
     def __enter__(self) -> Self:
         return self

@@ -81,6 +81,12 @@ class JobFolder:
         self.outputs.mkdir()
         self.scratch.mkdir()
 
+    def renew(self) -> None:
+        """Make the folders of a job that starts once more as if it had not."""
+        self.clean()
+        self.outputs.mkdir()
+        self.scratch.mkdir()
+
     @property
     def parts(self) -> tuple[Path, ...]:
         """Everything in it but the log."""

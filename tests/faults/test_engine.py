@@ -1,0 +1,59 @@
+"""An engine that is killed while `wf` lives, and comes back."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.faults.engine import PrivateEngine
+from tests.faults.project import Faulty
+
+pytestmark = pytest.mark.docker
+
+_SCRIPT = "echo A >> /storage/ledger; for i in 1 2 3 4; do echo $i; sleep 1; done; echo whole > /outputs/x/file"
+_SOON = 5
+"""Lines within which the job prints its first for the first time."""
+
+
+@pytest.fixture(name="engine", scope="module")
+def _engine(tmp_path_factory: pytest.TempPathFactory, base_image: str) -> Iterator[PrivateEngine]:
+    if not shutil.which("dockerd") or not shutil.which("containerd"):
+        pytest.skip("an engine of its own needs dockerd and containerd here")
+    engine = PrivateEngine(tmp_path_factory.mktemp("engine"), base_image, bridge=f"wf{uuid4().hex[:8]}")
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "note", "starts"),
+    [
+        ((), "the engine is back: the job starts once more", 2),
+        (("--live-restore",), "the engine is back, and the job outlived it", 1),
+    ],
+)
+def test_a_run_survives_its_engine(
+    options: tuple[str, ...], note: str, starts: int, engine: PrivateEngine, tmp_path: Path, base_image: str
+) -> None:
+    """A container that outlives it is carried on with; else its job starts once more. Nothing is left."""
+    engine.end()
+    engine.begin(*options)
+    project = Faulty.make(tmp_path / "project", "docker", base_image, engine.address)
+    job = {"uses": "script@v1", "with": {"image": base_image, "script": _SCRIPT}, "outputs": {"x": {"type": "volume"}}}
+    (project.root / "flow.yaml").write_text(f"jobs: {{A: {job}}}")
+    told = []
+    with project.start("run", "flow.yaml", "--output", "plain") as wf:
+        assert wf.stdout is not None
+        for line in wf.stdout:
+            told.append(line)
+            if line.endswith("│ 1\n") and len(told) < _SOON:
+                engine.end()
+                engine.begin(*options)
+    assert wf.returncode == 0, "".join(told)
+    assert any(note in line for line in told), "".join(told)
+    assert project.starts() == {"A": starts}
+    assert project.wf("logs", "1", "A")[1].split() == ["1", "2", "3", "4"]
+    ps = ["docker", "-H", engine.address, "ps", "--all", "--quiet"]
+    assert subprocess.run(ps, check=True, capture_output=True).stdout == b""
