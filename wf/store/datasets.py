@@ -120,7 +120,7 @@ class Datasets:
         try:
             with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
                 artifact = self._artifacts.commit(staged)
-                with transaction(self._connection) as db:
+                with transaction(self._connection, durable=True) as db:
                     known = _holder(db, artifact.digest)
                     version = add_version(db, name, artifact, origin=str(path.resolve()), message=message)
         finally:
@@ -131,7 +131,7 @@ class Datasets:
         """Move a folder into the store as this version of the dataset."""
         with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
             artifact = self._artifacts.commit(folder)
-            with transaction(self._connection) as db:
+            with transaction(self._connection, durable=True) as db:
                 return add_version(db, name, artifact, message=message, version=version)
 
     def tag(self, ref: str, tag: str) -> DatasetVersion:

@@ -92,6 +92,7 @@ class History:
             if resumes is not None:
                 check_not_resumed(db, resumes)
             run = int(_insert(db, "runs", values))
+            remove_tree(self._layout.run(run))  # of one whose record a power cut took
             db.executemany(
                 "INSERT INTO jobs (run, name, position, state) VALUES (?, ?, ?, 'waiting')",
                 [(run, task.id, position) for position, task in enumerate(plan.tasks)],

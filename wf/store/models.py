@@ -62,7 +62,7 @@ class Models:
         self, name: str, model_type: ModelType, dataset: str, *, run: int | None = None, job: str | None = None
     ) -> Model:
         """Register the version that a dataset reference names now. Metadata that cannot be read is left out."""
-        with transaction(self._connection) as db:
+        with transaction(self._connection, durable=True) as db:
             version = resolve(db, dataset)
             metadata, _ = read_metadata(self._artifacts.path(version.digest))
             model = new_model(name, model_type, version.digest, version.ref, metadata)
@@ -76,7 +76,7 @@ class Models:
         metadata, _ = read_metadata(folder)
         with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
             artifact = self._artifacts.commit(folder)
-            with transaction(self._connection) as db:
+            with transaction(self._connection, durable=True) as db:
                 add_artifact(db, artifact)
                 add_model(db, NewModel(ident, name, model_type, artifact.digest, "", metadata), run, job)
         return self.find(ident)
