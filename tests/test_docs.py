@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from steps import STEPS
+from tests.commands.test_run import Small
 from tests.projects import REPOSITORY, compile_text, make_project
 from wf.cli import COMMANDS, main
 from wf.compile import compile_file
@@ -146,11 +147,42 @@ def test_every_command_is_in_the_readme_or_the_syntax() -> None:
     assert [name for name in names if f"wf {name}" not in _README + _SYNTAX] == []
 
 
+_HISTORY = (REPOSITORY / "docs" / "history.md").read_text()
+
+
+def _plainly(text: str) -> list[str]:
+    """Lines without what differs from run to run: times, names of versions, and the widths of columns."""
+    text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?|\b\d\d:\d\d:\d\d\b", "TIME", text)
+    text = re.sub(r"\b\d+(\.\d+)? m?s\b", "SOME s", text)
+    return [" ".join(line.split()) for line in re.sub(r"words:\w{7}\b", "words:VERSION", text).strip().splitlines()]
+
+
+def test_the_history_is_as_its_document_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command of docs/history.md, run in order: what is printed begins as the document says."""
+    small = Small(tmp_path)
+    (workflow,) = re.findall(r"```yaml\n(.*?)```", _HISTORY, flags=re.DOTALL)
+    (small.folder / "say.yaml").write_text(workflow)
+    monkeypatch.chdir(small.folder)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    for words in ([], ["--set", "word=no"], ["--set", "word=good"]):
+        main(["run", "say.yaml", *words])
+    capsys.readouterr()
+
+    for block in re.findall(r"```console\n(.*?)```", _HISTORY, flags=re.DOTALL):
+        for command, shown in re.findall(r"^\$ wf ([^\n]*)\n(.*?)(?=^\$ |\Z)", block, flags=re.DOTALL | re.MULTILINE):
+            main(shlex.split(command))
+            printed, wanted = _plainly(capsys.readouterr().out), _plainly(shown)
+            assert printed[: len(wanted)] == wanted, command
+
+
 def test_every_step_and_setting_is_documented() -> None:
-    """containers/README.md names the keys of wf.toml, docs/recommender.md the steps."""
+    """containers/README.md names the keys of wf.toml but one, docs/recommender.md the steps."""
     containers = (REPOSITORY / "containers" / "README.md").read_text()
     recommender = (REPOSITORY / "docs" / "recommender.md").read_text()
 
     keys = ("base-images", "base-bootstrap", "build-args", "ca-bundle", "[images]")
     assert [key for key in keys if key not in containers] == []
+    assert "`log-limit` under `[run]`" in _SYNTAX
     assert [step for step in STEPS if f"`{step}`" not in recommender] == []
