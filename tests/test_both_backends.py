@@ -75,7 +75,7 @@ class Both:
         (self.root / "flow.yaml").write_text(json.dumps({"jobs": jobs}))
         main(["run", "flow.yaml", "--backend", self.backend, "--output", "plain", "-j", "3", *words])
         store = Store.open(self.root)
-        ends = {job.name: job.state for job in store.history.jobs(store.history.run().id)}
+        ends: dict[str, str] = {job.name: job.state for job in store.history.jobs(store.history.run().id)}
         store.close()
         return ends
 
