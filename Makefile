@@ -6,7 +6,7 @@ WF := $(VENV)/bin/wf
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check corpus fuzz faults together soak format clean
+.PHONY: help train test check corpus fuzz fuzzserver faults together soak format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ corpus: $(VENV)/ready-dev ## run every workflow of tests/gradient/corpus in Dock
 
 fuzz: $(VENV)/ready-dev ## change workflow files at random, SECONDS=3600, and see that nothing breaks
 	@$(VENV)/bin/python -m tests.fuzz.workflows --seconds $(or $(SECONDS),3600)
+
+fuzzserver: $(VENV)/ready-dev ## change requests to the model server at random, SECONDS=3600, and see that it goes on
+	@$(VENV)/bin/python -m tests.fuzz.serving --seconds $(or $(SECONDS),3600)
 
 format: $(VENV)/ready-dev ## format the code and mend what lint can mend
 	@$(VENV)/bin/ruff check --quiet --fix .

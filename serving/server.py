@@ -15,7 +15,6 @@ import grpc
 import numpy as np
 import uvloop
 from grpc_health.v1 import health_pb2_grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.access_log import AccessLog
 from serving.errors import ServingError
@@ -129,8 +128,8 @@ async def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Serv
             ("grpc.so_reuseport", 0),
         ]
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(inference), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(inference.manager), server)
+    services = (PredictionService(inference), ModelService(inference.manager))
+    server.add_generic_rpc_handlers(tuple(service.handler() for service in services))
     health_pb2_grpc.add_HealthServicer_to_server(Health(inference.manager), server)
     if settings.port:
         server.add_insecure_port(f"{settings.host}:{settings.port}")

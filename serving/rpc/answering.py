@@ -1,13 +1,15 @@
-"""How a gRPC method ends that cannot answer."""
+"""Services for gRPC, and how their methods end that cannot answer."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from functools import wraps
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial, wraps
+from operator import methodcaller
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from serving.errors import Code, ServingError
+from serving.errors import Code, InvalidArgument, ServingError
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +17,7 @@ STATUS: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 Method = Callable[[Any, Any, Any], Awaitable[Any]]
 """Of a service: takes itself, the request and the context."""
+BoundMethod = Callable[[Any, Any], Awaitable[Any]]
 
 
 def answering(method: Method) -> Method:
@@ -23,6 +26,8 @@ def answering(method: Method) -> Method:
     @wraps(method)
     async def answered(service: Any, request: Any, context: Any) -> Any:
         try:
+            if request is None:
+                raise InvalidArgument("the request is no message of this method")
             return await method(service, request, context)
         except ServingError as error:
             failure = error
@@ -32,3 +37,22 @@ def answering(method: Method) -> Method:
         return await context.abort(STATUS[failure.code.value], failure.message)
 
     return answered
+
+
+def service(name: str, methods: Mapping[str, tuple[BoundMethod, Any]]) -> grpc.GenericRpcHandler:
+    """A service of methods that are `answering`, each with the type of its request.
+
+    The generated services would let a request that cannot be read end with the code UNKNOWN, and log a traceback.
+    """
+    handlers = {
+        key: grpc.unary_unary_rpc_method_handler(method, partial(_read, request), methodcaller("SerializeToString"))
+        for key, (method, request) in methods.items()
+    }
+    return grpc.method_handlers_generic_handler(name, handlers)
+
+
+def _read(kind: Any, data: bytes) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        return None

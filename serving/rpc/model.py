@@ -2,19 +2,33 @@
 
 from typing import Any
 
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
+import grpc
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 
 from serving.errors import InvalidArgument
 from serving.models.config_file import from_proto
 from serving.models.manager import Manager
-from serving.rpc.answering import answering
+from serving.rpc.answering import answering, service
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
+class ModelService:
     """GetModelStatus, HandleReloadConfigRequest."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a server takes."""
+        return service(
+            "tensorflow.serving.ModelService",
+            {
+                "GetModelStatus": (self.GetModelStatus, get_model_status_pb2.GetModelStatusRequest),
+                "HandleReloadConfigRequest": (
+                    self.HandleReloadConfigRequest,
+                    model_management_pb2.ReloadConfigRequest,
+                ),
+            },
+        )
 
     @answering
     async def GetModelStatus(

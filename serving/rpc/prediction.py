@@ -3,29 +3,42 @@
 import asyncio
 from typing import Any
 
+import grpc
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     inference_pb2,
     predict_pb2,
-    prediction_service_pb2_grpc,
     regression_pb2,
 )
 
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.inference import Call, Inference
 from serving.models.servable import Servable
-from serving.rpc.answering import answering
+from serving.rpc.answering import answering, service
 from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS
 from serving.tensor_protos import fill, to_array
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+class PredictionService:
     """Predict, Classify, Regress, MultiInference, GetModelMetadata."""
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a server takes."""
+        return service(
+            "tensorflow.serving.PredictionService",
+            {
+                "Predict": (self.Predict, predict_pb2.PredictRequest),
+                "Classify": (self.Classify, classification_pb2.ClassificationRequest),
+                "Regress": (self.Regress, regression_pb2.RegressionRequest),
+                "MultiInference": (self.MultiInference, inference_pb2.MultiInferenceRequest),
+                "GetModelMetadata": (self.GetModelMetadata, get_model_metadata_pb2.GetModelMetadataRequest),
+            },
+        )
 
     @answering
     async def Predict(self, request: predict_pb2.PredictRequest, context: Any) -> predict_pb2.PredictResponse:

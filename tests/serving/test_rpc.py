@@ -196,6 +196,13 @@ def test_any_request_gets_a_documented_status(
     assert status in ("OK", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNIMPLEMENTED")
 
 
+def test_bytes_that_are_no_message_are_refused(half: Client) -> None:
+    """As the client's mistake."""
+    with grpc.insecure_channel(half.rpc_address) as channel:
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        assert refusal(call, b"\xff") == ("INVALID_ARGUMENT", "the request is no message of this method")
+
+
 def test_a_mistake_of_the_server_tells_nothing_of_it(
     half: Client, prediction: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
