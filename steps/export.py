@@ -25,6 +25,7 @@ STEP = Step(
 def run(_inputs: Inputs, work: Workspace) -> None:
     """Write the SavedModel, then load it as a server would and compare its answers with the model's."""
     from steps.recommender import saved_model, trained_model
+    from steps.recommender.recommend import OUTPUTS
 
     trained = trained_model.load(work.input("model"))
     folder = work.output("saved_model")
@@ -36,7 +37,8 @@ def run(_inputs: Inputs, work: Workspace) -> None:
         "signatures": {
             name: {"inputs": inputs, "outputs": {"rating": "float32"}}
             for name, inputs in saved_model.signatures_of(trained).items()
-        },
+        }
+        | {name: {"inputs": inputs, "outputs": OUTPUTS} for name, inputs in saved_model.RECOMMEND.items()},
         "rating_scale": asdict(trained.scale),
         "model": trained.config.model,
         "smoke_test": smoke,

@@ -103,6 +103,29 @@ def diagonal_chart(title: str, points: Sequence[Point], *, x_axis: str, y_axis: 
     return _svg(title, height, marks)
 
 
+def heat_map(title: str, names: Sequence[str], values: Sequence[Sequence[float]]) -> str:
+    """A square for each two names, the fuller the larger its value; rows and columns are in the order of names."""
+    left, top = 92, 84
+    side = (WIDTH - _RIGHT - left) / len(names)
+    largest = max(max(row) for row in values) or 1.0
+    marks = []
+    for place, name in enumerate(names):
+        middle = top + (place + 0.5) * side
+        marks.append(f'<text class="tick" x="{left - 8}" y="{middle + 4:.1f}" text-anchor="end">{escape(name)}</text>')
+        across = left + (place + 0.5) * side
+        marks.append(
+            f'<text class="tick" x="{across:.1f}" y="{top - 8}" '
+            f'transform="rotate(-45 {across:.1f} {top - 8})">{escape(name)}</text>'
+        )
+        for other, value in enumerate(values[place]):
+            marks.append(
+                f'<rect class="model bar" x="{left + other * side + 1:.1f}" y="{top + place * side + 1:.1f}" '
+                f'width="{side - 2:.1f}" height="{side - 2:.1f}" fill-opacity="{value / largest:.3f}">'
+                f"<title>{escape(name)} x {escape(names[other])}: {value:.3f}</title></rect>"
+            )
+    return _svg(title, top + side * len(names) + 6, marks)
+
+
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About `count` round numbers whose first and last enclose low..high."""
     span = (high - low) or abs(high) or 1.0

@@ -1,7 +1,8 @@
 """Load a SavedModel with TensorFlow alone and answer requests: `load_and_predict.py MODEL REQUESTS ANSWERS`.
 
 Run as a program, it shows that the model needs none of this project's code. REQUESTS is JSON with `signatures`
-(name -> input name -> type) and `requests` (name -> columns); ANSWERS becomes signature -> request name -> ratings.
+(name -> input name -> type), `requests` (name -> columns), `matrices` (the inputs that have a list in each row) and
+`asked` (signature -> names of requests); ANSWERS becomes signature -> request name -> output name -> values.
 """
 
 import json
@@ -13,6 +14,7 @@ FORBIDDEN = ("steps", "tensorflow_recommenders", "tf_keras")
 
 def main(model: str, requests: str, answers: str) -> None:
     """Answer all requests with all signatures."""
+    import numpy as np
     import tensorflow as tf
 
     asked = json.loads(Path(requests).read_text())
@@ -22,19 +24,20 @@ def main(model: str, requests: str, answers: str) -> None:
         # No rows of a history are an empty list, which has lost its second dimension.
         return tf.constant(value, kind, shape=None if value else [0] * rank)
 
-    answered = {
-        signature: {
-            name: loaded.signatures[signature](
-                **{
-                    column: tensor(request[column], kind, 2 if column.startswith("history_") else 1)
-                    for column, kind in inputs.items()
-                }
-            )["rating"]
-            .numpy()
-            .tolist()
-            for name, request in asked["requests"].items()
+    def answer(signature: str, request: dict[str, list[object]]) -> dict[str, list[object]]:
+        inputs = {
+            column: tensor(request[column], kind, 2 if column in asked["matrices"] else 1)
+            for column, kind in asked["signatures"][signature].items()
         }
-        for signature, inputs in asked["signatures"].items()
+        outputs = {name: output.numpy() for name, output in loaded.signatures[signature](**inputs).items()}
+        return {
+            name: (np.char.decode(values.astype("S"), "utf-8") if values.dtype.kind == "O" else values).tolist()
+            for name, values in outputs.items()
+        }
+
+    answered = {
+        signature: {name: answer(signature, asked["requests"][name]) for name in names}
+        for signature, names in asked["asked"].items()
     }
     foreign = sorted(set(FORBIDDEN) & set(sys.modules))
     if foreign:

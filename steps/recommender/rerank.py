@@ -37,8 +37,8 @@ class Titles(tf.Module):  # type: ignore[misc]
         """0 or 1, [titles, genres]."""
 
 
-def rerank(scores: tf.Tensor, titles: Titles, wish: Wish) -> tf.Tensor:
-    """The rows of one user's list, int32 [at most `wish.count`], best first, from scores [titles].
+def rerank(rows: tf.Tensor, scores: tf.Tensor, titles: Titles, wish: Wish) -> tf.Tensor:
+    """One user's list, int32 [at most `wish.count`], best first: places in `rows`, some titles' rows, and their scores.
 
     Titles with a score of minus infinity are never in it.
     """
@@ -50,7 +50,7 @@ def rerank(scores: tf.Tensor, titles: Titles, wish: Wish) -> tf.Tensor:
     places = tf.cond(
         as_scored,
         lambda: tf.range(count),
-        lambda: _greedy(_relevance(values, allowed), allowed, tf.gather(titles.unit, pool), pool, titles, wish, count),
+        lambda: _greedy(_relevance(values, allowed), allowed, tf.gather(rows, pool), titles, wish, count),
     )
     return tf.gather(pool, places)
 
@@ -65,14 +65,13 @@ def _relevance(values: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
 def _greedy(
     relevance: tf.Tensor,
     allowed: tf.Tensor,
-    unit: tf.Tensor,
-    pool: tf.Tensor,
+    rows: tf.Tensor,
     titles: Titles,
     wish: Wish,
     count: tf.Tensor,
 ) -> tf.Tensor:
     """Places in the pool, each the best one given those before it."""
-    genres = tf.gather(titles.genres, pool)
+    unit, genres = tf.gather(titles.unit, rows), tf.gather(titles.genres, rows)
     limit = tf.where(wish.per_genre > 0, tf.cast(wish.per_genre, tf.float32), tf.float32.max)
 
     def choose(

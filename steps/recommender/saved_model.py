@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from steps.entry import StepError
 from steps.recommender import load_and_predict, warmup
+from steps.recommender.check_lists import check_lists
+from steps.recommender.recommend import INPUTS, MATRICES, Recommender
 from steps.recommender.trained_model import TrainedModel
 from steps.recommender.vocabulary import OOV_ROW
 
@@ -45,6 +47,9 @@ TOLERANCE: Final = 1e-4
 SAMPLED: Final = ("one row", "unknown ids")
 """The smoke requests that are exported with the model, for servers to begin with, and to be compared by."""
 
+RECOMMEND: Final = {"recommend": INPUTS}
+"""The signature that ranks titles: `steps.recommender.recommend` says what it answers."""
+
 _SMOKE_SECONDS: Final = 300
 
 
@@ -63,10 +68,11 @@ class RatingService(tf.Module):  # type: ignore[misc]
         # A function, not the model: what is an attribute of a module is saved with it.
         self._rate = trained.model.rate
         self._rate_with_history = trained.model.rate_with_history
-        self._signatures = signatures_of(trained)
+        self._signatures = {**signatures_of(trained), **RECOMMEND}
         self._last_moment = tf.constant(trained.last_moment, tf.int64)
         self._users = _lookup(trained.vocabulary.users)
         self._titles = _lookup(trained.vocabulary.titles)
+        self._recommender = Recommender(trained, self._users, self._titles)
 
     def signatures(self) -> dict[str, Any]:
         """The concrete function of each of the model's signatures."""
@@ -94,7 +100,7 @@ class RatingService(tf.Module):  # type: ignore[misc]
             }
             return {"rating": self._rate_with_history(asked, history)}
 
-        functions = (serving_default, without_timestamp, with_history)
+        functions = (serving_default, without_timestamp, with_history, self._recommender.recommend)
         return {
             function.__name__: tf.function(function).get_concrete_function(
                 **{column: _spec(column, kind) for column, kind in self._signatures[function.__name__].items()}
@@ -109,7 +115,7 @@ def export(trained: TrainedModel, folder: Path) -> None:
     service = RatingService(trained)
     tf.saved_model.save(service, str(folder), signatures=service.signatures())
     requests = smoke_requests(trained)
-    warmup.write(folder, signatures_of(trained), (requests[name] for name in SAMPLED))
+    warmup.write(folder, {**signatures_of(trained), **RECOMMEND}, (requests[name] for name in SAMPLED))
 
 
 def smoke_requests(trained: TrainedModel) -> dict[str, Request]:
@@ -139,7 +145,8 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
         StepError: it cannot be loaded, an answer differs by more than `TOLERANCE`, or one is outside the scale.
     """
     signatures, requests = signatures_of(trained), smoke_requests(trained)
-    answers = _ask_in_fresh_process(folder, signatures, requests)
+    asked = {**{signature: list(requests) for signature in signatures}, "recommend": list(SAMPLED)}
+    answers = _ask_in_fresh_process(folder, {**signatures, **RECOMMEND}, requests, asked)
     expected = {
         signature: {
             name: expected_ratings(trained, {column: request[column] for column in inputs})
@@ -150,7 +157,7 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
     largest = 0.0
     for signature, by_name in expected.items():
         for name, ratings in by_name.items():
-            answered = np.asarray(answers[signature][name], np.float64)
+            answered = np.asarray(answers[signature][name]["rating"], np.float64)
             if answered.shape != ratings.shape:
                 raise StepError(
                     f"smoke test: {signature} answers {name} with {len(answered)} of {len(ratings)} ratings"
@@ -160,6 +167,8 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
             if not difference <= TOLERANCE:
                 raise StepError(f"smoke test: {signature} answers {name} {difference} off the trained model's rating")
             largest = max(largest, difference)
+    for name in SAMPLED:
+        check_lists(trained, requests[name], answers["recommend"][name], TOLERANCE)
     by_default = expected["serving_default"]
     return {
         "largest_difference": largest,
@@ -215,22 +224,30 @@ def _request(users: Sequence[str], titles: Sequence[str]) -> Request:
         "history_titles": [[*titles[:length], *[""] * (3 - length)] for length in lengths],
         "history_ratings": [[4.0, 2.0, 5.0][:length] + [0.0] * (3 - length) for length in lengths],
         "history_timestamps": [[892_000_000, 892_000_000, 892_870_000]] * len(users),
+        "exclude_titles": [[title] for title in titles],
+        "k": [5, 2, 0, 8][: len(users)] if len(users) <= 4 else [5] * len(users),
+        "diversity": [0.0, 0.0, 0.0, 0.4][: len(users)] if len(users) <= 4 else [0.0] * len(users),
+        "per_genre": [0] * len(users),
     }
 
 
 def _spec(column: str, kind: str) -> tf.TensorSpec:
-    return tf.TensorSpec([None, None] if column.startswith("history_") else [None], kind, column)
+    return tf.TensorSpec([None, None] if column in MATRICES else [None], kind, column)
 
 
 def _ask_in_fresh_process(
-    folder: Path, signatures: Mapping[str, Mapping[str, str]], requests: Mapping[str, Request]
+    folder: Path,
+    signatures: Mapping[str, Mapping[str, str]],
+    requests: Mapping[str, Request],
+    asked: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """The answers to each request by signature and name, from `load_and_predict` run on its own."""
+    """The answers by signature, name of the request and output, from `load_and_predict` run on its own."""
     with tempfile.TemporaryDirectory() as scratch:
-        asked, answered = Path(scratch, "requests.json"), Path(scratch, "answers.json")
-        asked.write_text(json.dumps({"signatures": signatures, "requests": requests}))
+        document = {"signatures": signatures, "requests": requests, "asked": asked, "matrices": sorted(MATRICES)}
+        question, answered = Path(scratch, "requests.json"), Path(scratch, "answers.json")
+        question.write_text(json.dumps(document))
         # -I keeps this project, and any setting of Python in the environment, out of the process.
-        command = [sys.executable, "-I", load_and_predict.__file__, str(folder), str(asked), str(answered)]
+        command = [sys.executable, "-I", load_and_predict.__file__, str(folder), str(question), str(answered)]
         # Servers are not told to use Keras 2, as this package tells its own process.
         environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
         try:

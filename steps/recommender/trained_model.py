@@ -39,6 +39,8 @@ class TrainedModel:
     best_epoch: int
     last_moment: int
     """When the last training rating was given, in seconds since 1970."""
+    basis: Basis
+    """What the model was told before it learned."""
     data_digest: str
     """`TrainingData.digest` of what it was trained on."""
     learned_until: int
@@ -127,7 +129,8 @@ def load(folder: Path) -> TrainedModel:
         train, titles = _group(stored, "train"), TitleTable.from_arrays(_group(stored, "titles"))
         users = _group(stored, "users")
     profiles = Profiles.from_arrays(users) if users else None
-    model = build_model(config, Basis(vocabulary, scale, description["mean_rating"], titles, train, profiles))
+    basis = Basis(vocabulary, scale, description["mean_rating"], titles, train, profiles)
+    model = build_model(config, basis)
     model.load_weights(folder / WEIGHTS)
     model.remember(train)
     history = [EpochResult(**record) for record in json.loads((folder / HISTORY).read_text())]
@@ -138,6 +141,7 @@ def load(folder: Path) -> TrainedModel:
         scale=scale,
         history=history,
         best_epoch=description["best_epoch"],
+        basis=basis,
         last_moment=int(train["timestamp"].max()),
         data_digest=description["data_digest"],
         learned_until=description["learned_until"],

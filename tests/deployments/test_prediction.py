@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from tests.serving.running import running
 from tests.serving.saved_models import half_plus
 from wf.commands.recommend import add_arguments, execute
 from wf.deployments import service
-from wf.deployments.prediction import Client, check_rated, recommend, titles_of
+from wf.deployments.prediction import Client, check_rated
+from wf.deployments.recommendation import Recommended, Wish, recommend
 from wf.deployments.rows import Rated, Row, read_rated
 from wf.deployments.spec import Deployment, DeploymentSpec
 from wf.errors import EnvironmentProblem, InvalidWorkflow
@@ -70,21 +72,36 @@ def _served(folder: Path) -> Iterator[Deployment]:
         yield deployment(server.address)
 
 
-def test_a_new_user_with_three_ratings_is_known_by_them(served: Deployment, folder: Path) -> None:
+def movies(deployment: Deployment, wish: Wish) -> list[str]:
+    """The titles of a list."""
+    return [each.movie for each in recommend(deployment, wish)]
+
+
+def test_a_new_user_with_three_ratings_is_known_by_them(served: Deployment) -> None:
     """What is recommended follows the taste, differs from the popular list, and leaves out what was rated."""
-    titles = titles_of([folder])
-    popular = recommend(Client.connect(served), "nobody", titles, 6)
+    popular = movies(served, Wish("nobody", count=6))
 
     def best(liked: str, disliked: str) -> list[str]:
         rated = [Rated(f"{liked} 7", 5), Rated(f"{liked} 2", 5), Rated(f"{disliked} 7", 1)]
-        return [title for title, _ in recommend(Client.connect(served, rated=rated), "", titles, 6)]
+        return movies(served, Wish("nobody", rated, count=6))
 
     comedies, dramas = best("Comedy", "Drama"), best("Drama", "Comedy")
 
     assert {title.split()[0] for title in comedies} == {"Comedy"}
     assert {title.split()[0] for title in dramas} == {"Drama"}
-    assert [title for title, _ in popular] not in (comedies, dramas)
+    assert popular not in (comedies, dramas)
     assert not {"Comedy 7", "Comedy 2"} & set(comedies)
+
+
+def test_each_title_of_a_list_has_parts_that_add_up(served: Deployment) -> None:
+    """And names ratings that speak for it; what a known user has seen is not in the list, nor what is excluded."""
+    listed = recommend(served, Wish("nobody", [Rated("Comedy 7", 5), Rated("Drama 1", 4)], exclude=["Comedy 3"]))
+
+    assert not {"Comedy 7", "Drama 1", "Comedy 3"} & {each.movie for each in listed}
+    assert all(each.rating == pytest.approx(np.clip(sum(each.terms.values()), 1, 5), abs=1e-5) for each in listed)
+    assert listed[0].because[0][0] == Rated("Comedy 7", 5)
+    assert len(movies(served, Wish("1", count=50))) < len(movies(served, Wish("nobody", count=50))) == len(TITLES)
+    assert set(movies(served, Wish("nobody", diversity=0.9, per_genre=3))) <= set(TITLES)
 
 
 def test_a_prediction_for_a_new_user_depends_on_the_ratings(served: Deployment) -> None:
@@ -114,8 +131,29 @@ def test_the_command_recommends_to_somebody_new(
     answered = json.loads(capsys.readouterr().out)
     assert [each["movie"].split()[0] for each in answered] == ["Drama", "Drama"]
     assert answered[0]["rating"] >= answered[1]["rating"]
+    assert [each["movie"] for each in answered[0]["because"]] == ["Drama 7"]
+    execute(parser.parse_args(["it", "--rated", "Drama 7=5", "-k", "1"]))
+    assert re.search(
+        r"^Drama \d  \d\.\d{3} +because you rated Drama 7 5 \(\+\d\.\d\d\); "
+        r"average \d\.\d\d, title [+-]\d\.\d\d, rated \+\d\.\d\d$",
+        capsys.readouterr().out,
+        flags=re.MULTILINE,
+    )
     with pytest.raises(InvalidWorkflow, match=r"^it is not clear to whom$"):
         execute(parser.parse_args(["it"]))
+    with pytest.raises(InvalidWorkflow, match=r"^`--diversity` is a share$"):
+        execute(parser.parse_args(["it", "--user", "1", "--diversity", "2"]))
+
+
+def test_a_title_says_in_one_line_why_it_is_there() -> None:
+    """The ratings that speak for it, where there are any, and the parts of its rating."""
+    parts = {"average": 3.5, "title": 0.25, "rated": -0.1}
+    because = [(Rated("Vertigo (1958)", 4.5), 0.2), (Rated("Rope (1948)", 5.0), 0.1)]
+
+    assert Recommended("x", 3.65, parts, because).why() == (
+        "because you rated Vertigo (1958) 4.5 (+0.20), Rope (1948) 5 (+0.10); average 3.50, title +0.25, rated -0.10"
+    )
+    assert Recommended("x", 3.65, parts, []).why() == "average 3.50, title +0.25, rated -0.10"
 
 
 def test_what_was_rated_has_to_be_known() -> None:
@@ -149,3 +187,13 @@ def test_a_model_that_cannot_be_told_says_so(tmp_path: Path) -> None:
     assert caught.value.hint == (
         "Without --rated it knows users by their ids. `--set model=history` trains one that takes ratings."
     )
+
+
+def test_a_model_that_cannot_recommend_says_so(tmp_path: Path) -> None:
+    """Such as one that was exported by something else."""
+    half_plus(tmp_path / "1", 2.0)
+    with (
+        running("--model_name=taste", f"--model_base_path={tmp_path}") as server,
+        pytest.raises(EnvironmentProblem, match=r"^model `taste` has no signature `recommend`$"),
+    ):
+        recommend(deployment(server.address), Wish("1"))

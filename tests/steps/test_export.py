@@ -60,7 +60,7 @@ def test_a_history_in_the_request_is_answered(remembering: Path) -> None:
     The step itself compares the signature with the trained model, for histories of several lengths and none.
     """
     description = json.loads((remembering / "saved_model" / "export.json").read_text())
-    assert list(description["signatures"]) == ["serving_default", "without_timestamp", "with_history"]
+    assert list(description["signatures"]) == ["serving_default", "without_timestamp", "with_history", "recommend"]
     assert description["smoke_test"]["largest_difference"] <= description["smoke_test"]["tolerance"]
     ratings = ask(
         remembering / "saved_model",
@@ -72,6 +72,37 @@ def test_a_history_in_the_request_is_answered(remembering: Path) -> None:
         history_timestamps=np.array([[880_000_990]] * 3, np.int64),
     )
     assert ratings[0] > ratings[2] > ratings[1]
+
+
+def test_a_list_has_what_a_user_has_not_seen(inputs: Path, exported: Path) -> None:
+    """For several users at once, each with wishes of their own; the parts of a network's rating nearly add up."""
+    import tensorflow as tf
+
+    request = {
+        "user_id": ["3", "nobody"],
+        "timestamp": np.array([880_001_000] * 2, np.int64),
+        "history_titles": [[""], ["Am\u00e9lie, Part 3 (2001)"]],
+        "history_ratings": np.array([[0], [5]], np.float32),
+        "history_timestamps": np.array([[0], [880_000_990]], np.int64),
+        "exclude_titles": [["Am\u00e9lie, Part 4 (2001)", ""]] * 2,
+        "k": [3, 40],
+        "diversity": np.array([0.5, 0.0], np.float32),
+        "per_genre": [0, 0],
+    }
+    signature = tf.saved_model.load(str(exported)).signatures["recommend"]
+    answer = {
+        name: values.numpy() for name, values in signature(**{k: tf.constant(v) for k, v in request.items()}).items()
+    }
+
+    lists = [[title.decode() for title in row if title] for row in answer["titles"]]
+    train = trained_model.load(inputs / "model").basis.train
+    titles = json.loads((exported / "titles.json").read_text())
+    seen = {titles[row - 1] for row in train["title"][train["user"] == 1 + sorted(map(str, range(29))).index("3")]}
+    left_out = {"Am\u00e9lie, Part 3 (2001)", "Am\u00e9lie, Part 4 (2001)"}
+    assert sorted(lists[1]) == sorted(set(titles) - left_out)
+    assert not set(lists[0]) & (seen | {"Am\u00e9lie, Part 4 (2001)"})
+    assert answer["term_names"].tolist() == [[b"average", b"user", b"title"]] * 2
+    assert answer["terms"][1].sum(axis=1) == pytest.approx(answer["ratings"][1], abs=0.03)
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Ask a deployment which movies a user would like best: all that its model knows, ranked."""
+"""Ask a deployment which movies a user would like best: all that its model knows, ranked, and why."""
 
 import argparse
 
@@ -10,26 +10,44 @@ from wf.report.text import columns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A deployment, a user, and how many movies."""
+    """A deployment, a user, how many movies, and what the list is to be like."""
     parser.add_argument("deployment", metavar="DEPLOYMENT", help="the name or id of a deployment")
     add_user(parser)
     parser.add_argument("-k", type=int, default=10, metavar="N", help="so many (10)")
+    parser.add_argument(
+        "--diversity",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="from 0, the best ratings (default), to 1, variety",
+    )
+    parser.add_argument("--per-genre", type=int, default=0, metavar="N", help="at most so many of each genre")
+    parser.add_argument("--exclude", action="append", default=[], metavar="TITLE", help="not this one; may be repeated")
     parser.add_argument("--model", default="", metavar="NAME", help="the name that the model is served by")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Ask, and print the best ones."""
-    from wf.deployments.prediction import Client, check_rated, recommend, titles_of
+    from wf.deployments.prediction import check_rated, titles_of
+    from wf.deployments.recommendation import Wish, recommend
 
     if arguments.user is None and not arguments.rated:
         hint = "write `--user ID`, or `--rated TITLE=RATING` for each movie that a new user has rated"
         raise InvalidWorkflow([Problem("it is not clear to whom", hint=hint)])
+    if not 0 <= arguments.diversity <= 1:
+        raise InvalidWorkflow([Problem("`--diversity` is a share", hint="write a number from 0 to 1")])
     deployments = open_deployments()
-    titles = titles_of(deployments.model_folders(arguments.deployment))
-    check_rated(arguments.rated, titles)
-    client = Client.connect(deployments.get(arguments.deployment), arguments.model, arguments.rated)
-    ranked = recommend(client, arguments.user or NEW_USER, titles, arguments.k)
-    records = [{"movie": title, "rating": rating} for title, rating in ranked]
-    table = [("movie", "rating"), *((title, f"{rating:.3f}") for title, rating in ranked)]
-    return answer((records, "\n".join(columns(table))), as_json=arguments.json)
+    if arguments.rated:
+        check_rated(arguments.rated, titles_of(deployments.model_folders(arguments.deployment)))
+    wish = Wish(
+        user=arguments.user or NEW_USER,
+        rated=arguments.rated,
+        count=arguments.k,
+        exclude=arguments.exclude,
+        diversity=arguments.diversity,
+        per_genre=arguments.per_genre,
+    )
+    listed = recommend(deployments.get(arguments.deployment), wish, arguments.model)
+    table = [("movie", "rating", "why"), *((each.movie, f"{each.rating:.3f}", each.why()) for each in listed)]
+    return answer(([each.record() for each in listed], "\n".join(columns(table))), as_json=arguments.json)

@@ -22,9 +22,10 @@ TITLES: Final = "titles.json"
 
 _SECONDS = 60
 _SIGNATURE = "serving_default"
-_WITH_HISTORY = "with_history"
+WITH_HISTORY: Final = "with_history"
+"""The signature of models that can be told what a user has rated."""
 _HISTORY = ("history_titles", "history_ratings", "history_timestamps")
-_HOW_TO_TELL = "Without --rated it knows users by their ids. `--set model=history` trains one that takes ratings."
+HOW_TO_TELL: Final = "Without --rated it knows users by their ids. `--set model=history` trains one that takes ratings."
 _WHOLE = ("DT_INT64", "DT_INT32")
 
 
@@ -49,15 +50,11 @@ class Client:
                 a user has rated.
         """
         name = model or model_name(deployment.spec)
-        wanted = _WITH_HISTORY if rated else _SIGNATURE
-        told = _ask(f"http://{deployment.endpoint}/v1/models/{name}/metadata", None)
-        try:
-            signature = told["metadata"]["signature_def"]["signature_def"][wanted]["inputs"]
-        except KeyError:
-            hint = _HOW_TO_TELL if rated else ""
-            raise EnvironmentProblem(f"model `{name}` has no signature `{wanted}`", hint=hint) from None
+        wanted = WITH_HISTORY if rated else _SIGNATURE
+        signatures = signatures_of(deployment.endpoint, name)
+        require(signatures, name, wanted, hint=HOW_TO_TELL if rated else "")
         inputs = {}
-        for each, description in signature.items():
+        for each, description in signatures[wanted]["inputs"].items():
             if rated and each in _HISTORY:
                 continue
             kind = meaning(each)
@@ -77,8 +74,8 @@ class Client:
             }
             if self.rated:
                 columns |= {name: [values] * len(batch) for name, values in self._history(now).items()}
-            body = {"signature_name": _WITH_HISTORY if self.rated else _SIGNATURE, "inputs": columns}
-            told = _ask(f"http://{self.address}/v1/models/{self.model}:predict", json.dumps(body).encode())["outputs"]
+            body = {"signature_name": WITH_HISTORY if self.rated else _SIGNATURE, "inputs": columns}
+            told = ask(f"http://{self.address}/v1/models/{self.model}:predict", json.dumps(body).encode())["outputs"]
             ratings += _numbers(next(iter(told.values())) if isinstance(told, dict) else told)
         return ratings
 
@@ -86,6 +83,19 @@ class Client:
         """What the user has rated, as the signature takes it: just now, since nobody says when."""
         values = ([each.movie for each in self.rated], [each.rating for each in self.rated], [now] * len(self.rated))
         return dict(zip(_HISTORY, values, strict=True))
+
+
+def signatures_of(address: str, model: str) -> Mapping[str, Any]:
+    """What each signature of a served model takes and answers, by its name, as TensorFlow Serving tells it."""
+    told = ask(f"http://{address}/v1/models/{model}/metadata", None)
+    signatures: Mapping[str, Any] = told["metadata"]["signature_def"]["signature_def"]
+    return signatures
+
+
+def require(signatures: Mapping[str, Any], model: str, wanted: str, hint: str) -> None:
+    """Raises EnvironmentProblem where the model has no such signature."""
+    if wanted not in signatures:
+        raise EnvironmentProblem(f"model `{model}` has no signature `{wanted}`", hint=hint)
 
 
 def model_name(spec: DeploymentSpec) -> str:
@@ -124,18 +134,6 @@ def check_rated(rated: Sequence[Rated], titles: Sequence[str]) -> None:
         raise InvalidWorkflow(problems)
 
 
-def recommend(client: Client, user: str, titles: Sequence[str], count: int) -> list[tuple[str, float]]:
-    """The titles with the highest ratings for a user, best first; equal ones in the order of their names.
-
-    What the user has rated by the client's word is left out.
-    """
-    rated = {each.movie for each in client.rated}
-    candidates = [title for title in titles if title not in rated]
-    ratings = client.predict([Row(user, title) for title in candidates])
-    ranked = sorted(zip(candidates, ratings, strict=True), key=lambda pair: (-pair[1], pair[0]))
-    return ranked[:count]
-
-
 def _value(row: Row, kind: str, whole: bool, now: int) -> str | int:
     if kind == "timestamp":
         return now if row.timestamp is None else row.timestamp
@@ -149,7 +147,12 @@ def _numbers(values: Any) -> Iterator[float]:
         yield float(value[0] if isinstance(value, list) else value)
 
 
-def _ask(url: str, body: bytes | None) -> Any:
+def ask(url: str, body: bytes | None) -> Any:
+    """The JSON that a server answers.
+
+    Raises:
+        EnvironmentProblem: it does not answer, or with an error.
+    """
     try:
         with urllib.request.urlopen(url, body, timeout=_SECONDS) as answer:  # noqa: S310 - always http
             return json.loads(answer.read())

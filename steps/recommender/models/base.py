@@ -112,8 +112,17 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
         `asked` has `user` and `timestamp`, [rows]; `history`, as in `rate_with_history`, is what the users have rated,
         from which a model that remembers answers, and to which others may attribute what they have learned from it.
         """
-        del history
-        return by_shapley_values(self, asked, titles, OOV_ROW)
+        if not self.remembers:
+            return by_shapley_values(self, asked, titles, OOV_ROW)
+        count = tf.shape(titles)[1]
+        given = {name: tf.repeat(column, count, axis=0) for name, column in history.items()}
+
+        def answer(rows: Features) -> tf.Tensor:
+            somebody = tf.cast(rows["user"] != OOV_ROW, tf.float32)[:, None]
+            return self.rate_with_history(rows, {**given, "known": given["known"] * somebody})
+
+        # Whoever has a history is somebody, known or not.
+        return by_shapley_values(answer, {**asked, "user": tf.ones_like(asked["user"])}, titles, OOV_ROW)
 
     def predict_ratings(self, columns: Columns) -> Answers:
         """`rate` for any number of rows, [rows]."""

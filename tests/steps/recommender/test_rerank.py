@@ -16,7 +16,8 @@ TITLES = Titles(VECTORS, GENRES)
 def listed(*, count: int = 3, diversity: float = 0.0, per_genre: int = 0, scores: list[float] = SCORES) -> list[int]:
     """The rows of a list."""
     wish = Wish(tf.constant(count), tf.constant(diversity), tf.constant(per_genre))
-    return [int(row) for row in tf.function(rerank)(tf.constant(scores, tf.float32), TITLES, wish)]
+    rows = tf.range(len(scores))
+    return [int(row) for row in tf.function(rerank)(rows, tf.constant(scores, tf.float32), TITLES, wish)]
 
 
 def test_without_a_wish_the_best_scores_come_first() -> None:
