@@ -5,7 +5,7 @@
 Each row of the table is trained and judged here, by the project's own steps, on data given by path (the archives as
 GroupLens has them). What others report is quoted, with where it is from; it was measured on other machines.
 Run it from the root of the project. `--only NAME` (repeatable) chooses rows, `--models` the models.
-How fast it learns is measured by `bench.speed`.
+`--surprise PYTHON` puts Surprise beside them. How fast it learns is measured by `bench.speed`.
 """
 
 import argparse
@@ -138,6 +138,34 @@ def judged(split: Path, model: str) -> dict[str, Any]:
     return {**figures, "seconds": float((folder / "seconds").read_text())}
 
 
+def surprise(split: Path, interpreter: str, names: list[str]) -> dict[str, Any]:
+    """RMSE and seconds of Surprise's recommenders, which learn from the validation rows as well."""
+    kept = split / "surprise.json"
+    figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    missing = [name for name in names if name not in figures]
+    if missing:
+        parts = {part: pl.read_parquet(split / "split" / f"{part}.parquet") for part in ("train", "validation", "test")}
+        for name, rows in {"base": [parts["train"], parts["validation"]], "test": [parts["test"]]}.items():
+            columns = pl.concat(rows).select("user_id", "item_id", "rating")
+            columns.write_csv(split / f"{name}.csv", include_header=False)
+        script = Path(__file__).with_name("surprise_peer.py")
+        said = subprocess.run([interpreter, script, split, *missing], stdout=subprocess.PIPE, text=True, check=True)
+        figures |= json.loads(said.stdout)
+        kept.write_text(json.dumps(figures))
+    return {name: figures[name] for name in names}
+
+
+def measure_surprise(task: Task, archive: Path, interpreter: str, names: list[str], scratch: Path) -> None:
+    """Print the rows of Surprise's recommenders on a task."""
+    splits = list(task.splits(prepare(task.data, archive, scratch), archive))
+    each = [surprise(split, interpreter, names) for split in splits]
+    for name in names:
+        rmse = statistics.mean(figures[name]["rmse"] for figures in each)
+        seconds = sum(figures[name]["seconds"] for figures in each)
+        cells = (task.about, name, f"{rmse:.4f}", "", "", f"{seconds:.0f}", f"{task.reach:.3f}", "measured here")
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
 def measure(task: Task, archive: Path, models: list[str], scratch: Path) -> None:
     """Print the rows of a task: every model, then the baselines of the evaluation."""
     systems: dict[str, list[dict[str, Any]]] = {}
@@ -165,8 +193,12 @@ def main() -> None:
     parser.add_argument("--ml-100k", type=Path)
     parser.add_argument("--ml-1m", type=Path)
     parser.add_argument("--only", action="append", choices=[task.name for task in TASKS])
-    parser.add_argument("--models", default="ranking,history", help="names with commas between (%(default)s)")
+    parser.add_argument(
+        "--models", default="ranking,history", help="names with commas between, or nothing (%(default)s)"
+    )
     parser.add_argument("--scratch", type=Path, help="where to keep what was trained; nothing is trained twice there")
+    parser.add_argument("--surprise", metavar="PYTHON", help="also measure Surprise, of this interpreter's environment")
+    parser.add_argument("--surprise-models", default="BaselineOnly,SVD,SVD++,KNNBaseline", help="(%(default)s)")
     arguments = parser.parse_args()
     archives = {"ml-100k": arguments.ml_100k, "ml-1m": arguments.ml_1m}
     with tempfile.TemporaryDirectory() as temporary:
@@ -179,7 +211,11 @@ def main() -> None:
             if arguments.only and task.name not in arguments.only:
                 continue
             if archive:
-                measure(task, archive.absolute(), arguments.models.split(","), scratch)
+                if arguments.models:
+                    measure(task, archive.absolute(), arguments.models.split(","), scratch)
+                if arguments.surprise and task.protocol == "parts":
+                    names = [f"Surprise {name}" for name in arguments.surprise_models.split(",")]
+                    measure_surprise(task, archive.absolute(), arguments.surprise, names, scratch)
             else:
                 print(f"| {task.about} | not measured: --{task.data} was not given |||||||")
 

@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from bench import floor
 from bench.peers import PEERS
 from bench.projects import make_project
 from bench.runner import table
@@ -12,10 +15,10 @@ from wf.compile import compile_file
 
 def test_a_table_compares_with_its_first_row() -> None:
     """Least, median, CPU time, and the median's ratio to the floor; a failure is told in its row."""
-    floor = Result("loop", walls=[2.0, 1.0, 4.0], cpus=[0.1, 0.2, 0.3])
+    loop = Result("loop", walls=[2.0, 1.0, 4.0], cpus=[0.1, 0.2, 0.3])
     slow = Result("peer", walls=[3.0], cpus=[1.0])
     broken = Result("other", failure="no such program")
-    assert table("jobs", [floor, slow, broken]) == [
+    assert table("jobs", [loop, slow, broken]) == [
         "| jobs | loop | 1.00 | 2.00 | 0.10 | 1.00 |",
         "| jobs | peer | 3.00 | 3.00 | 1.00 | 1.50 |",
         "| jobs | other | failed: no such program | | | |",
@@ -50,3 +53,15 @@ def test_peers_get_their_files(tmp_path: Path) -> None:
         peer.write(tmp_path / name, "chain", "image")
         peer.write(tmp_path / name, "flat", "image")
         assert any((tmp_path / name).iterdir())
+
+
+def test_the_floor_of_static_predictions_is_that_of_additive_effects() -> None:
+    """Ratings that are sums of a user's and a title's effect are told apart, but for the damping."""
+    of_users, of_titles = np.array([-1.0, 0.0, 1.0]), np.array([-0.5, 0.5])
+    user, title = np.repeat(np.arange(3), 2000), np.tile(np.arange(2), 3000)
+    rows = floor.Rows(user, title, 3.0 + of_users[user] + of_titles[title])
+
+    effects = floor.fit(rows, users=3, titles=2)
+
+    np.testing.assert_allclose(effects.users, of_users, atol=0.01)
+    np.testing.assert_allclose(effects.titles, of_titles, atol=0.01)
