@@ -75,7 +75,8 @@ def to_container(service: Service) -> dict[str, Any]:
     """What to POST to `/containers/create`."""
     host_config: dict[str, Any] = {
         "NetworkMode": service.network,
-        "RestartPolicy": {"Name": "unless-stopped"},
+        # An engine that was killed ends its containers when it begins anew, and with `unless-stopped` leaves them so.
+        "RestartPolicy": {"Name": "always"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "Mounts": [
             {"Type": "bind", "Source": str(source.absolute()), "Target": target, "ReadOnly": read_only}
