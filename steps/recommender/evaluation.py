@@ -1,17 +1,18 @@
 """Judging predictions beside what two averages know: the figures that `evaluate` writes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from steps.recommender import baselines, data, metrics
+from steps.recommender import baselines, data, item_neighbours, metrics
 from steps.recommender.baselines import Baseline, Bias
 from steps.recommender.data import Columns, RatingScale, Split
 from steps.recommender.fairness import Gap, SliceResult, judge_slices
+from steps.recommender.item_neighbours import ItemNeighbours
 from steps.recommender.metrics import Bootstrap, CalibrationBin, Comparison, Floats, Quality
 from steps.recommender.seeds import SeedsResult, judge_seeds
 from steps.recommender.slices import slices
@@ -19,6 +20,7 @@ from steps.recommender.vocabulary import Vocabulary
 
 MODEL: Final = "model"
 """The name of the judged model among the systems; the others are baselines."""
+NEIGHBOURS: Final = "item-kNN"
 PREQUENTIAL_BASELINE: Final = "title mean + user so far"
 
 
@@ -85,7 +87,9 @@ def judge(
     parts = split.parts()
     columns = {name: data.encode(part, vocabulary) for name, part in parts.items()}
     chosen_on = columns.get("validation", columns["train"])
-    fitted = fit_baselines(columns["train"], chosen_on, vocabulary)
+    simple = fit_baselines(columns["train"], chosen_on, vocabulary)
+    neighbours = _fit_neighbours(columns["train"], chosen_on, simple["title mean"])
+    fitted: dict[str, Baseline] = {**simple, **({NEIGHBOURS: neighbours} if neighbours else {})}
     systems = {
         name: {MODEL: predictions[name]} | {b: _rate(f, columns[name], split.scale) for b, f in fitted.items()}
         for name in parts
@@ -93,7 +97,7 @@ def judge(
     bootstraps = {name: _bootstrap(part, systems[name], seed) for name, part in parts.items()}
     best = min(fitted, key=lambda name: metrics.rmse(chosen_on["rating"], _rate(fitted[name], chosen_on, split.scale)))
     judged_on = list(parts)[-1]
-    in_turn = _systems_in_turn(split, vocabulary, fitted["title mean"], predictions_in_turn)
+    in_turn = _systems_in_turn(split, vocabulary, simple["title mean"], neighbours, predictions_in_turn)
     bootstraps_in_turn = {name: _bootstrap(part, in_turn[name], seed) for name, part in parts.items()}
     truth, predicted = columns[judged_on]["rating"], predictions[judged_on]
     slice_results, gaps = judge_slices(
@@ -205,21 +209,40 @@ def _part_result(part: pl.DataFrame, systems: Mapping[str, Floats], bootstrap: B
 
 
 def _systems_in_turn(
-    split: Split, vocabulary: Vocabulary, title_mean: Bias, predictions: Mapping[str, Floats]
+    split: Split,
+    vocabulary: Vocabulary,
+    title_mean: Bias,
+    neighbours: ItemNeighbours | None,
+    predictions: Mapping[str, Floats],
 ) -> dict[str, dict[str, Floats]]:
-    """The ratings of the model and of a running mean of each user for each part, one row after the other."""
+    """The ratings of the model, of a running mean of each user and of item-kNN, one row after the other, by part."""
     parts = split.parts()
     together = data.encode_in_turn(list(parts.values()), vocabulary)
     ends = np.cumsum([len(part) for part in parts.values()])[:-1]
 
-    def running(damping: float) -> dict[str, Floats]:
-        rated = np.clip(title_mean.predict_in_turn(together, damping), split.scale.minimum, split.scale.maximum)
-        return dict(zip(parts, np.split(rated, ends), strict=True))
+    def parted(rated: Floats) -> dict[str, Floats]:
+        return dict(zip(parts, np.split(np.clip(rated, split.scale.minimum, split.scale.maximum), ends), strict=True))
 
     chosen_on = "validation" if "validation" in parts else "train"
     truth = parts[chosen_on]["rating"].to_numpy()
-    best = min(map(running, baselines.USER_DAMPINGS), key=lambda rated: metrics.rmse(truth, rated[chosen_on]))
-    return {name: {MODEL: predictions[name], PREQUENTIAL_BASELINE: best[name]} for name in parts}
+    running = {damping: parted(title_mean.predict_in_turn(together, damping)) for damping in baselines.USER_DAMPINGS}
+    best = min(running, key=lambda damping: metrics.rmse(truth, running[damping][chosen_on]))
+    systems = {name: {MODEL: predictions[name], PREQUENTIAL_BASELINE: running[best][name]} for name in parts}
+    if neighbours:
+        for name, rated in parted(replace(neighbours, damping=best).predict_in_turn(together)).items():
+            systems[name][NEIGHBOURS] = rated
+    return systems
+
+
+def _fit_neighbours(train: Columns, validation: Columns, title_mean: Bias) -> ItemNeighbours | None:
+    """With the damping of users' means that suits `validation` best; None where there are too many titles."""
+    if len(title_mean.titles) > item_neighbours.MOST_TITLES:
+        return None
+    fitted = item_neighbours.fit(train, title_mean, baselines.USER_DAMPINGS[0])
+    return min(
+        (replace(fitted, damping=damping) for damping in baselines.USER_DAMPINGS),
+        key=lambda found: metrics.rmse(validation["rating"], found.predict(validation)),
+    )
 
 
 def _rate(baseline: Baseline, columns: Columns, scale: RatingScale) -> Floats:

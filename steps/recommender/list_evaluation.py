@@ -193,9 +193,9 @@ def verdict(evaluation: ListEvaluation) -> str:
 
 
 def p_value(comparison: ListComparison) -> str:
-    """`= 0.012`, or `< 0.0002` where no drawn difference was as large."""
+    """`= 0.0120`, or `< 0.0002` where no drawn difference was as large."""
     least = 2 / (lists.FLIPS + 1)
-    return f"< {least:.4f}" if comparison.p_value < least else f"= {comparison.p_value:.3f}"
+    return f"< {least:.4f}" if comparison.p_value < least else f"= {comparison.p_value:.4f}"
 
 
 def curve(quality: ListQuality, figure: str) -> Sequence[tuple[float, float]]:

@@ -42,7 +42,7 @@ def test_every_system_is_measured_on_every_part(outputs: Path) -> None:
 
     assert list(parts) == ["train", "validation", "test"]
     for part in parts.values():
-        assert list(part["systems"]) == ["model", "global mean", "title mean", "user + title bias"]
+        assert list(part["systems"]) == ["model", "global mean", "title mean", "user + title bias", "item-kNN"]
         for quality in part["systems"].values():
             for estimate in (quality["rmse"], quality["mae"]):
                 assert estimate["low"] < estimate["value"] < estimate["high"]
