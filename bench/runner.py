@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -83,6 +84,13 @@ class Bench:
         one = ["docker", "run", "--rm", IMAGE, "python3", "-c", "pass"]
         wf = self._wf("wf", "run", "docker-one.yaml", "--no-cache", "--backend", "docker")
         yield "one container, from the command to its end", [Contender("docker run", one, self._project), wf]
+        said = "reached"
+        (self._project / "first.yaml").write_text(
+            f"jobs: {{a: {{uses: container@v1, with: {{image: '{IMAGE}', command: echo, args: [{said}]}}}}}}\n"
+        )
+        docker = Contender("docker run", ["docker", "run", "--rm", IMAGE, "echo", said], self._project, until=said)
+        first = self._wf("wf", "run", "first.yaml", "--backend", "docker", "--output", "plain")
+        yield "until the first line of the first container", [docker, replace(first, until=said)]
 
     def _logs(self) -> Iterator[tuple[str, list[Contender]]]:
         lines = 2_000_000  # of 100 bytes

@@ -23,6 +23,8 @@ class Contender:
     environ: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[], None] = lambda: None
     """What makes each round like the first one; it is not timed."""
+    until: str = ""
+    """If not empty, it is timed until it prints this, and not to its end."""
 
 
 @dataclass(slots=True)
@@ -57,13 +59,23 @@ def _time(contender: Contender, result: Result) -> None:
     contender.before()
     environ = {**ENVIRONMENT, **contender.environ}
     usage, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        contender.command, cwd=contender.folder, env=environ, capture_output=True, text=True, check=False
+    process = subprocess.Popen(
+        contender.command,
+        cwd=contender.folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        result.failure = (done.stderr or done.stdout).strip().splitlines()[-1:][0] if done.stderr or done.stdout else ""
-        result.failure = result.failure or f"exited with {done.returncode}"
+    wall, lines = 0.0, []
+    with process:
+        for line in process.stdout or ():
+            lines.append(line)
+            if contender.until and contender.until in line and not wall:
+                wall = time.perf_counter() - started
+    wall, after = wall or time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        result.failure = lines[-1].strip() if lines else f"exited with {process.returncode}"
         return
     result.walls.append(wall)
     result.cpus.append(after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime)

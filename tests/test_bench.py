@@ -1,6 +1,7 @@
 """The benchmark's own arithmetic and files; what it measures is for a quiet machine."""
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,15 @@ def test_contenders_take_turns(tmp_path: Path) -> None:
     assert (tmp_path / "turns").read_text() == "abaa"
     assert [len(result.walls) for result in results] == [3, 0]
     assert results[1].failure == "broken"
+
+
+def test_a_contender_may_be_timed_until_it_prints_something(tmp_path: Path) -> None:
+    """Its end is waited for, and not counted."""
+    program = "import time; print('reached', flush=True); time.sleep(1); open('ended', 'w').write('x')"
+    started = time.perf_counter()
+    (result,) = compare([Contender("a", [sys.executable, "-c", program], tmp_path, until="reached")], 1)
+    assert (tmp_path / "ended").exists()
+    assert result.median < time.perf_counter() - started
 
 
 def test_the_workflows_are_valid(tmp_path: Path) -> None:

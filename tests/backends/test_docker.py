@@ -218,7 +218,7 @@ def test_files_of_root_become_those_of_an_ordinary_user(
     """A caller who is not root gets the files through a container, and can delete them."""
     program = f"""
         import os, shutil, sys
-        import docker  # which this user may not read
+        import configparser, docker  # which this user may not read
         from pathlib import Path
         from tests.backends.tasks import Lab, make_task
         from wf.backends.docker import DockerBackend
@@ -231,9 +231,11 @@ def test_files_of_root_become_those_of_an_ordinary_user(
         os.setgid(1234)
         os.setuid(1234)
         step = make_task("sh", "-c", "id -u; touch /outputs/mine", image={base_image!r})
-        print(*lab.run(step))
+        log, end = lab.run(step)
+        print(log, end.code)
         script = "mkdir -m 700 /outputs/dir; touch /outputs/dir/file /inputs/file"
-        print(*lab.run(make_task("bash", "-c", script, image={base_image!r}, step=False)))
+        log, end = lab.run(make_task("bash", "-c", script, image={base_image!r}, step=False))
+        print(log, end.code)
         print(sorted((path.name, path.lstat().st_uid) for path in root.glob("launch-*/*/**/*")))
         shutil.rmtree(root / "launch-2")
     """
@@ -250,8 +252,8 @@ def test_files_of_root_become_those_of_an_ordinary_user(
     )
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        "b'1234\\n' Exit(code=0, out_of_memory=False, error='')",
-        "b'' Exit(code=0, out_of_memory=False, error='')",
+        "b'1234\\n' 0",
+        "b'' 0",
         "[('dir', 1234), ('file', 1234), ('file', 1234), ('inputs', 1234), ('inputs', 1234), ('mine', 1234)]",
     ]
 

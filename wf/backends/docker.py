@@ -63,7 +63,7 @@ class DockerBackend:
         self._known: dict[Wanted, str | None] = {}
         """Images that were looked for without a run."""
         self._views = Views()
-        self._holders = Holders(lambda: self._found_engine().connect())
+        self._holders = Holders()
         self._follow: dict[str, int] = {}
         """Task -> how many come after it in the plan."""
         self._storage: tuple[Path, Surroundings] | None = None
@@ -117,21 +117,29 @@ class DockerBackend:
         engine = self._found_engine()
         around = self._surroundings(launch, engine)
         make_places(launch)
-        client = engine.connect()
+        place = None
+        if can_join(to_container_config(launch, around)):
+            place = self._holders.enter(engine, around, to_come=self._follow.get(launch.task.id, 0))
         try:
-            views = self._views.open(client, launch, around)
-            around = replace(around, views={name: view.volume for name, view in views.items()})
+            client = engine.connect()
             try:
-                container = self._start_container(client, launch, around, views)
+                views = self._views.open(client, launch, around)
+                around = replace(around, views={name: view.volume for name, view in views.items()})
+                try:
+                    running = self._start_container(client, launch, around, place)
+                except BaseException:
+                    self._views.close(client, views)
+                    raise
             except BaseException:
-                self._views.close(client, views)
+                client.close()
                 raise
         except BaseException:
-            client.close()
+            if place:
+                self._holders.leave(place, untouched=False)
             raise
         if launch.storage:
             self._storage = launch.storage, around
-        return container
+        return Container(*running, launch, around, client, views, place)
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:
         """Find its container, with its views and the log that the engine has kept; remove what is of no use."""
@@ -172,23 +180,16 @@ class DockerBackend:
         return False
 
     def _start_container(
-        self, client: Any, launch: Launch, around: Surroundings, views: Mapping[str, View]
-    ) -> Container:
+        self, client: Any, launch: Launch, around: Surroundings, place: Place | None
+    ) -> tuple[str, Iterator[bytes]]:
         config = to_container_config(launch, around)
-        if not can_join(config):
-            return Container(*self._run(client, launch, config), launch, around, client, views)
-        place = self._holders.enter(around, to_come=self._follow.get(launch.task.id, 0))
-        try:
-            if place.holder:
+        if place and place.holder:
+            if place.holder.is_ready():
                 # It may have died; if it was something else, a start in a network of its own will say so.
                 with contextlib.suppress(EnvironmentProblem):
-                    joined = self._run(client, launch, joined_to(config, place.holder.id))
-                    return Container(*joined, launch, around, client, views, place)
-                place = self._holders.forsake(place)
-            return Container(*self._run(client, launch, config), launch, around, client, views, place)
-        except BaseException:
-            self._holders.leave(client, place, untouched=False)
-            raise
+                    return self._run(client, launch, joined_to(config, place.holder.id))
+            self._holders.forsake(place)
+        return self._run(client, launch, config)
 
     def _run(self, client: Any, launch: Launch, config: Mapping[str, Any]) -> tuple[str, Iterator[bytes]]:
         with reporting(f"job `{launch.task.id}` could not start"):
@@ -258,7 +259,7 @@ class DockerBackend:
         """Remove what tasks shared, and take over what they left in the storage. Containers go with their tasks."""
         if self._engine is None:
             return
-        self._holders.remove_all()
+        self._holders.remove_all(self._engine.connect)
         if not self._views.are_shared and not self._storage:
             return
         with contextlib.closing(self._engine.connect()) as client:
@@ -328,7 +329,7 @@ class DockerBackend:
         place, container.place = container.place, None
         if place:
             # A step's root is read-only, and so are the files there that belong to its network.
-            self._holders.leave(container.client, place, untouched=container.launch.task.is_step)
+            self._holders.leave(place, untouched=container.launch.task.is_step)
 
     def _own_outputs(self, container: Container) -> None:
         launch = container.launch

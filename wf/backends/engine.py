@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from wf.backends.questions import UNIX, RefusalError, ask, plain_host
+from wf.backends.questions import UNIX, Answer, RefusalError, ask, plain_host
 from wf.control.control import Doorway
 from wf.errors import EngineGone, EnvironmentProblem
 
@@ -73,9 +73,9 @@ class Engine:
             return "nvidia"
         return ""
 
-    def ask(self, path: str) -> Any | None:
-        """What it answers to a GET, as plain data; nothing if there is no such thing. Raises `OSError` and the like."""
-        return _ask(self.endpoint, f"/v{self.api}{path}")
+    def ask(self, path: str, method: str = "GET", body: object = None) -> Answer | None:
+        """What it answers; nothing if there is no such thing. Raises `OSError` and the like."""
+        return _ask(self.endpoint, f"/v{self.api}{path}", method=method, body=body)
 
     def connect(self) -> Any:
         """A new `docker.APIClient`, untyped as its stubs are too incomplete.
@@ -90,13 +90,13 @@ def find_engine(timeout: int = 10) -> Engine:
     endpoint = _endpoint()
     address = str(endpoint["base_url"])
     with reporting(f"no Docker engine answers at {address}"):
-        version = _ask(endpoint, "/version", timeout)
+        version = _told(_ask(endpoint, "/version", timeout))
         if _numbers(version["ApiVersion"]) < OLDEST_API:
             raise EnvironmentProblem(
                 f"the Docker engine at {address} is too old: {version['Version']}, API {version['ApiVersion']}",
                 hint="Docker 19.03 (API 1.40) or newer is needed.",
             )
-        info = _ask(endpoint, f"/v{version['ApiVersion']}/info", timeout)
+        info = _told(_ask(endpoint, f"/v{version['ApiVersion']}/info", timeout))
         return Engine(endpoint, version["Version"], version["ApiVersion"], info)
 
 
@@ -107,7 +107,8 @@ def find_doorway(engine: Engine) -> Doorway | None:
     if not engine.address.startswith(("unix://", "http+unix://")):
         return None
     with reporting("the usual network of the engine cannot be looked up"):
-        network = engine.ask("/networks/bridge") or {"IPAM": {"Config": ()}}
+        answer = engine.ask("/networks/bridge")
+        network = answer.value if answer else {"IPAM": {"Config": ()}}
     gateways = [each["Gateway"] for each in network["IPAM"]["Config"] or () if "." in each.get("Gateway", "")]
     return Doorway(gateways[0], gateways[0]) if gateways else None
 
@@ -181,20 +182,29 @@ def _endpoint() -> dict[str, Any]:
     return {"base_url": context.Host, "tls": context.TLSConfig or False}
 
 
-def _ask(endpoint: Mapping[str, Any], path: str, timeout: int = 60) -> Any:
+def _ask(
+    endpoint: Mapping[str, Any], path: str, timeout: int = 60, method: str = "GET", body: object = None
+) -> Answer | None:
     host = str(endpoint["base_url"])
     if host.startswith(UNIX):
-        status, answer = ask(host, path, timeout)
-        message = answer.get("message", "") if status >= 400 else ""
+        answer = ask(host, path, timeout, method, body)
     else:
         with closing(_client(endpoint, "auto", timeout)) as client:
-            response = client.get(client.base_url + quote(path))
-        status, answer, message = response.status_code, response.json(), response.text
-    if status == 404:
+            response = client.request(method, client.base_url + quote(path, safe="/?=&"), json=body)
+        failed = response.status_code >= 400
+        value = {"message": response.text} if failed else response.json() if response.content else None
+        answer = Answer(response.status_code, {k.lower(): text for k, text in response.headers.items()}, value)
+    if answer.status == 404:
         return None
-    if status >= 400:
-        raise RefusalError(message)
+    if answer.status >= 400:
+        raise RefusalError((answer.value or {}).get("message", f"HTTP {answer.status}"))
     return answer
+
+
+def _told(answer: Answer | None) -> Any:
+    if answer is None:
+        raise RefusalError("it does not know what every engine knows")
+    return answer.value
 
 
 def _client(endpoint: Mapping[str, Any], version: str, timeout: int = 60) -> Any:

@@ -5,36 +5,71 @@ rest of a short task. One that joins another's (`container:ID`) does not. So a r
 sleep, and its tasks join them, never two at once: a holder's network is as much a task's own as if it were new. What
 another task may have changed in it, the files that name hosts, is compared before the next one joins.
 
-A holder is made in the background while the first task runs in a network of its own, and only where enough tasks
-follow. It carries the labels of its run, is removed with it, and is swept up like any other container.
+A holder is made for a task, which joins it, and only where enough tasks follow. The engine works at it while the SDK is
+imported and the task's views are opened, which is why it is asked without the SDK. It carries the labels of its run, is
+removed with it, and is swept up like any other container.
 """
 
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from wf.backends.convert import HOST_FILES, Surroundings, to_holder_config
-from wf.backends.engine import remove_container, reporting
+from wf.backends.engine import Engine, remove_container, reporting
 from wf.errors import EnvironmentProblem
 
 WORTH_IT = 3
 """Tasks that must follow for each holder: to make and remove one takes about as long as three tasks save."""
 
 
-@dataclass(frozen=True, slots=True)
 class Holder:
-    """A container that sleeps, and what its network looked like before anybody joined it."""
+    """A container that sleeps, made in the background."""
 
-    id: str
-    network: str
-    """Docker's network mode: `none` or `bridge`."""
-    host_files: tuple[str, ...]
+    def __init__(self, engine: Engine, around: Surroundings) -> None:
+        self.network = around.network
+        """Docker's network mode: `none` or `bridge`."""
+        self.id = ""
+        """Empty if there is no container."""
+        self._engine = engine
+        self._around = around
+        self._host_files: tuple[str, ...] = ()
+        """What its network looked like before anybody joined it."""
+        self._maker = threading.Thread(target=self._make, name=f"holder of {around.network}", daemon=True)
+        self._maker.start()
+
+    def is_ready(self) -> bool:
+        """Wait until it is made; whether it can be joined."""
+        self._maker.join()
+        return bool(self._host_files)
+
+    def is_intact(self) -> bool:
+        """Whether its network looks as it did at first."""
+        try:
+            with reporting("a holder does not answer"):
+                return self.is_ready() and self._find_host_files() == self._host_files
+        except EnvironmentProblem:
+            return False
+
+    def _make(self) -> None:
+        # The image may have no `sleep`: tasks have networks of their own then.
+        with suppress(EnvironmentProblem), reporting("a holder could not start"):
+            created = self._engine.ask("/containers/create", "POST", to_holder_config(self._around))
+            if created:
+                self.id = created.value["Id"]
+                self._engine.ask(f"/containers/{self.id}/start", "POST")
+                self._host_files = self._find_host_files()
+
+    def _find_host_files(self) -> tuple[str, ...]:
+        """Size, time and mode of each file that all containers in a network share, as the engine writes them."""
+        # Without the HEAD the engine would pack the files, which takes 100 times as long.
+        asked = (self._engine.ask(f"/containers/{self.id}/archive?path={path}", "HEAD") for path in HOST_FILES)
+        return tuple(answer.headers["x-docker-container-path-stat"] for answer in asked if answer)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """The network of one task: its own, or that of a holder which nobody else joins meanwhile."""
 
@@ -43,24 +78,23 @@ class Place:
 
 
 class Holders:
-    """The holders of one run. Any thread may use it; `connect` makes a client of the engine for one thread."""
+    """The holders of one run. Any thread may use it."""
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
-        self._connect = connect
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._free: dict[str, list[Holder]] = {}
-        self._made: Counter[str] = Counter()
-        """Network -> its holders, those that are being made too."""
+        self._all: list[Holder] = []
+        self._useful: Counter[str] = Counter()
+        """Network -> its holders, but those that were forsaken."""
         self._tasks: Counter[str] = Counter()
         """Network -> tasks that run in one like it."""
-        self._makers: list[threading.Thread] = []
-        self._ids: set[str] = set()
         self._makes_more = True
 
-    def enter(self, around: Surroundings, *, to_come: int) -> Place:
-        """A place for one task, until `leave`.
+    def enter(self, engine: Engine, around: Surroundings, *, to_come: int) -> Place:
+        """A place for one task, until `leave`. Its holder may still be in the making.
 
         Args:
+            engine: where the task will run.
             around: the task's surroundings; the image among them serves for a holder as well as any.
             to_come: how many tasks come after it in the run, at most.
         """
@@ -69,37 +103,37 @@ class Holders:
             self._tasks[network] += 1
             if free := self._free.get(network):
                 return Place(network, free.pop())
-            made = self._made[network]
-            if self._makes_more and made < self._tasks[network] and to_come >= WORTH_IT * (made + 1):
-                self._made[network] += 1
-                maker = threading.Thread(target=self._make, args=[around], name=f"holder of {network}", daemon=True)
-                self._makers.append(maker)
-                maker.start()
+            useful = self._useful[network]
+            if self._makes_more and useful < self._tasks[network] and to_come >= WORTH_IT * (useful + 1):
+                self._useful[network] += 1
+                self._all.append(Holder(engine, around))
+                return Place(network, self._all[-1])
         return Place(network)
 
-    def forsake(self, place: Place) -> Place:
-        """The place with a network of its own, because its holder is of no use."""
+    def forsake(self, place: Place) -> None:
+        """Turn the place into a network of its own, because its holder is of no use."""
+        assert place.holder is not None, "a place without a holder"
+        could_be_made = place.holder.is_ready()
         with self._lock:
-            self._made[place.network] -= 1
-        return Place(place.network)
+            self._makes_more &= could_be_made
+            self._useful[place.network] -= 1
+            place.holder = None
 
-    def leave(self, client: Any, place: Place, *, untouched: bool) -> None:
+    def leave(self, place: Place, *, untouched: bool) -> None:
         """A task has ended. `untouched` says that it could not change the files that come with its network."""
-        if place.holder and not untouched and not self._is_intact(client, place.holder):
-            place = self.forsake(place)
+        if place.holder and not untouched and not place.holder.is_intact():
+            self.forsake(place)
         with self._lock:
             self._tasks[place.network] -= 1
             if place.holder:
                 self._free.setdefault(place.network, []).append(place.holder)
 
-    def remove_all(self) -> None:
-        """Remove every holder; nobody joins any more."""
+    def remove_all(self, connect: Callable[[], Any]) -> None:
+        """Remove every holder; nobody joins any more. `connect` makes a client of the engine for one thread."""
         with self._lock:
             self._makes_more = False
-        for maker in self._makers:
-            maker.join()
         problems: list[EnvironmentProblem] = []
-        removers = [threading.Thread(target=self._remove, args=[each, problems]) for each in self._ids]
+        removers = [threading.Thread(target=_remove, args=[each, connect, problems]) for each in self._all]
         for remover in removers:
             remover.start()
         for remover in removers:
@@ -107,43 +141,13 @@ class Holders:
         if problems:
             raise problems[0]
 
-    def _make(self, around: Surroundings) -> None:
-        try:
-            with closing(self._connect()) as client, reporting("a holder could not start"):
-                created = client.create_container_from_config(to_holder_config(around))["Id"]
-                self._ids.add(created)
-                client.start(created)
-                holder = Holder(created, around.network, _host_files(client, created))
-        except EnvironmentProblem:
-            # The image may have no `sleep`: tasks have networks of their own then, as before.
-            self._makes_more = False
-            return
-        with self._lock:
-            self._free.setdefault(around.network, []).append(holder)
 
-    def _remove(self, container: str, problems: list[EnvironmentProblem]) -> None:
-        try:
-            with closing(self._connect()) as client:
-                remove_container(client, container)
-        except EnvironmentProblem as problem:
-            problems.append(problem)
-
-    @staticmethod
-    def _is_intact(client: Any, holder: Holder) -> bool:
-        try:
-            with reporting("a holder does not answer"):
-                return _host_files(client, holder.id) == holder.host_files
-        except EnvironmentProblem:
-            return False
-
-
-def _host_files(client: Any, container: str) -> tuple[str, ...]:
-    """Size, time and mode of each file that all containers in a network share, as the engine writes them."""
-    # The SDK only has the GET of this, for which the engine packs the file: that takes 100 times as long.
-    url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
-    seen = []
-    for path in HOST_FILES:
-        response = client.head(url, params={"path": path})
-        response.raise_for_status()
-        seen.append(response.headers["X-Docker-Container-Path-Stat"])
-    return tuple(seen)
+def _remove(holder: Holder, connect: Callable[[], Any], problems: list[EnvironmentProblem]) -> None:
+    holder.is_ready()
+    if not holder.id:
+        return
+    try:
+        with closing(connect()) as client:
+            remove_container(client, holder.id)
+    except EnvironmentProblem as problem:
+        problems.append(problem)

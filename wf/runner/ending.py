@@ -13,7 +13,7 @@ from wf.plan import Plan, Task
 from wf.runner.messages import Ended, Started
 from wf.runner.running import Running
 from wf.runner.shared import PATIENCE, Shared
-from wf.store.history import JobEnd
+from wf.store.job_rows import JobEnd
 
 GRACE = 5.0
 """Seconds between asking a task to end and killing it."""

@@ -19,7 +19,7 @@ from wf.plan import (
 from wf.runner.gather import index_text
 from wf.store import Store
 from wf.store.artifacts import text_digest
-from wf.store.history import JobEnd
+from wf.store.job_rows import JobEnd
 from wf.store.records import DatasetVersion, InputRecord
 from wf.store.resume import TakenOver
 

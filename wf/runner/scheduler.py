@@ -26,7 +26,8 @@ from wf.runner.running import Running
 from wf.runner.shared import PATIENCE, Shared
 from wf.store import Store
 from wf.store.claims import Holder, Taken
-from wf.store.history import JobEnd, recorded_name
+from wf.store.history import recorded_name
+from wf.store.job_rows import JobEnd
 from wf.store.layout import in_use
 from wf.store.records import DatasetVersion, InputRecord
 from wf.store.resume import TakenOver
@@ -169,9 +170,11 @@ class Scheduler:
             earlier = self._store.earlier(prepared.key)
             if earlier is None:
                 return False
-            self._store.history.start_job(self._shared.run, task.id, prepared.key, prepared.inputs)
             outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
-            self._succeed(task, JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run))
+            end = JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run)
+            self._store.history.reuse_job(self._shared.run, task.id, prepared.key, prepared.inputs, end)
+            self._results.add(task, end)
+            self._go_on_after(task, end)
             return True
 
     def _carry_out(self, prepared: _Prepared) -> None:
@@ -328,12 +331,16 @@ class Scheduler:
 
     def _end(self, task: Task, end: JobEnd) -> None:
         running = self._running.pop(task.id, None)
-        self.states[task.id] = end.state
         self._store.history.finish_job(self._shared.run, task.id, end)
         if running is not None:
             running.worker.recorded.set()
             if running.claim is not None:
                 running.claim.let_go() if running.pressure >= GIVEN_UP else running.claim.give_back()
+        self._go_on_after(task, end)
+
+    def _go_on_after(self, task: Task, end: JobEnd) -> None:
+        """The history holds how a job has ended."""
+        self.states[task.id] = end.state
         self._emit(
             JobFinished(
                 job=task.id,

@@ -3,6 +3,7 @@
 An artifact appears under its name by one `rename`, after its content is on the disk: half of one is never seen.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -61,7 +62,7 @@ class Artifacts:
 
     def path(self, digest: str) -> Path:
         """Where the artifact lies, if it is there."""
-        return self._layout.artifacts / digest[:2] / digest
+        return self._layout.artifacts / f"{digest[:2]}/{digest}"
 
     def is_intact(self, digest: str) -> bool:
         """Whether the artifact is there and holds what it held when it was stored.
@@ -71,8 +72,9 @@ class Artifacts:
         path, stamps = self.path(digest), self.stamps(digest)
         try:
             seen = _stamp(path)
-            if stamps.is_file() and stamps.read_text() == seen:
-                return True
+            with contextlib.suppress(FileNotFoundError):
+                if stamps.read_text() == seen:
+                    return True
             intact = read_manifest(path).artifact.digest == digest
         except (OSError, UnkeepableFileError):
             return False
@@ -102,7 +104,7 @@ class Artifacts:
 
     def stamps(self, digest: str) -> Path:
         """What `is_intact` remembers of the artifact."""
-        return self.path(digest).with_suffix(".stamps")
+        return self._layout.artifacts / f"{digest[:2]}/{digest}.stamps"
 
     def commit(self, path: Path) -> Artifact:
         """Move a file or folder into the store. Content that is there already is not kept twice."""
@@ -217,14 +219,17 @@ def _hashed(found: list[_Found], flush: bool) -> list[tuple[str, ...]]:
 
 def _stamp(path: Path) -> str:
     """A digest of the names, sizes and times of everything in a file or folder."""
-    lines = []
-    pending = [path]
+    status = path.lstat()
+    lines = [f". {status.st_mode} {status.st_size} {status.st_mtime_ns}"]
+    pending = [("", str(path))] if stat.S_ISDIR(status.st_mode) else []
     while pending:
-        here = pending.pop()
-        status = here.lstat()
-        lines.append(f"{here.relative_to(path)} {status.st_mode} {status.st_size} {status.st_mtime_ns}")
-        if stat.S_ISDIR(status.st_mode):
-            pending += here.iterdir()
+        prefix, folder = pending.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                lines.append(f"{prefix}{entry.name} {status.st_mode} {status.st_size} {status.st_mtime_ns}")
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append((f"{prefix}{entry.name}/", entry.path))
     return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wf import __version__
 from wf.cache import CacheKey
 from wf.errors import InvalidWorkflow, Problem
-from wf.events import JobState, RunState, as_text, now
-from wf.plan import Plan, TaskOutput
+from wf.events import RunState, as_text, now
+from wf.plan import Plan
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.claims import Claims
 from wf.store.database import Connection, Row, transaction
+from wf.store.job_rows import JobEnd, write_end, write_start
 from wf.store.layout import Layout, below, link, remove_tree, unused
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.plans import as_json
@@ -33,25 +34,9 @@ from wf.store.resume import (
 )
 
 if TYPE_CHECKING:
-    from wf.store.models import NewModel
     from wf.store.search import RunFilter
 
 KILLED = "wf was killed"
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnd:
-    """All that is stored when a job comes to its end."""
-
-    state: JobState
-    seconds: float = 0.0
-    exit_code: int | None = None
-    error: str = ""
-    outputs: Sequence[tuple[TaskOutput, Artifact]] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    cached_from: int | None = None
-    """The run whose outputs these are, where the job did not have to run."""
-    model: "NewModel | None" = None
 
 
 class History:
@@ -118,15 +103,14 @@ class History:
     def start_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str = "") -> None:
         """Record that a job's process runs, why it does, and what it was given."""
         with transaction(self._connection) as db:
-            db.execute(
-                "UPDATE jobs SET state = 'running', started = ?, key = ?, key_digest = ?, reason = ? "
-                "WHERE run = ? AND name = ?",
-                (as_text(now()), key.text, key.digest, reason, run, job),
-            )
-            db.executemany(
-                "INSERT OR REPLACE INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
-                [(run, job, each.name, each.source, each.digest) for each in inputs],
-            )
+            write_start(db, run, job, key, inputs, reason)
+
+    def reuse_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], end: JobEnd) -> None:
+        """Record that a job did not have to run, with what stands for what it would have left, at once."""
+        self._link_outputs(run, job, end)
+        with transaction(self._connection) as db:
+            write_start(db, run, job, key, inputs, "")
+            write_end(db, run, job, end)
 
     def fail_attempt(self, run: int, job: str, attempt: int, end: JobEnd) -> None:
         """Record an attempt that failed, after which the job is tried again."""
@@ -140,35 +124,14 @@ class History:
 
     def finish_job(self, run: int, job: str, end: JobEnd) -> None:
         """Record how a job ended, with everything that it left, at once."""
-        finished = as_text(now())
+        self._link_outputs(run, job, end)
+        # What took work to make is not lost when the power goes.
+        with transaction(self._connection, durable=end.state == "succeeded") as db:
+            write_end(db, run, job, end)
+
+    def _link_outputs(self, run: int, job: str, end: JobEnd) -> None:
         for output, artifact in end.outputs:
             link(self._layout.output(run, job, output.name), self._artifacts.path(artifact.digest))
-        # What took work to make is not lost when the power goes.
-        with transaction(self._connection, durable=end.state == "succeeded" and end.cached_from is None) as db:
-            db.execute(
-                "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ?, cached_from = ? "
-                "WHERE run = ? AND name = ?",
-                (end.state, finished, end.seconds, end.exit_code, end.error, end.cached_from, run, job),
-            )
-            for output, artifact in end.outputs:
-                db.execute(
-                    "INSERT OR IGNORE INTO artifacts (digest, kind, bytes, files) VALUES (?, ?, ?, ?)",
-                    (artifact.digest, artifact.kind, artifact.bytes, artifact.files),
-                )
-                db.execute(
-                    "INSERT INTO outputs (run, job, name, type, format, digest) VALUES (?, ?, ?, ?, ?, ?)",
-                    (run, job, output.name, output.type, output.format, artifact.digest),
-                )
-                if output.dataset is not None:
-                    _add_version(db, run, job, output, artifact, is_cached=end.cached_from is not None)
-            if end.model is not None:
-                from wf.store.models import add_model
-
-                add_model(db, end.model, run, job)
-            db.executemany(
-                "INSERT INTO metrics (run, job, name, value) VALUES (?, ?, ?, ?)",
-                [(run, job, name, value) for name, value in end.metrics.items()],
-            )
 
     def finish_run(self, run: int, state: RunState, error: str = "", *, swept: bool = True) -> None:
         """Record that a run is over. Only one that could not go on has jobs that have not ended.
@@ -403,17 +366,6 @@ def _run(row: Row) -> RunRecord:
             "pinned": bool(row["pinned"]),
         }
     )
-
-
-def _add_version(
-    db: Connection, run: int, job: str, output: TaskOutput, artifact: Artifact, *, is_cached: bool
-) -> None:
-    """Make an output the latest version of its dataset, unless it was taken from there."""
-    from wf.store.datasets import add_version, is_latest
-
-    assert output.dataset is not None, f"{output.name} goes to no dataset"
-    if not (is_cached and is_latest(db, output.dataset, artifact.digest)):
-        add_version(db, output.dataset, artifact, run=run, job=job, output=output.name)
 
 
 def _insert(db: Connection, table: str, values: Mapping[str, object]) -> int:

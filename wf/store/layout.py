@@ -150,15 +150,15 @@ class Layout:
 
     def output(self, run: int, job: str, output: str) -> Path:
         """A link to an output of a run, under a name that a person can type."""
-        return self.outputs(run, job) / _as_file_name(output)
+        return self.runs / f"{run}/outputs/{_as_file_name(job)}/{_as_file_name(output)}"
 
     def outputs(self, run: int, job: str) -> Path:
         """The folder of the links to what a job of a run has left."""
-        return self.run(run) / "outputs" / _as_file_name(job)
+        return self.runs / f"{run}/outputs/{_as_file_name(job)}"
 
     def job(self, run: int, job: str) -> JobFolder:
         """The folder of a job in a run."""
-        return JobFolder(self.run(run) / "jobs" / _as_file_name(job))
+        return JobFolder(self.runs / f"{run}/jobs/{_as_file_name(job)}")
 
 
 def link(place: Path, target: Path) -> None:

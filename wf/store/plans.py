@@ -1,4 +1,8 @@
-"""Plans as JSON: how the history keeps them, and back again."""
+"""Plans as JSON: how the history keeps them, and back again.
+
+Each field is written with its name, for any later `wf` to read; `wf.plan_text` is for the same `wf`, and four times as
+fast.
+"""
 
 import json
 import types
@@ -14,7 +18,7 @@ from wf.plan import Plan
 
 def as_json(value: object) -> str:
     """JSON for anything that a plan holds; each record says its type, since some fields have several."""
-    return json.dumps(_plain(value), sort_keys=True, default=str)
+    return json.dumps(value, sort_keys=True, default=_plain)
 
 
 def read_plan(text: str) -> Plan:
@@ -33,18 +37,19 @@ def read_plan(text: str) -> Plan:
 
 
 def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            "record": type(value).__name__,
-            **{each.name: _plain(getattr(value, each.name)) for each in fields(value)},
-        }
+    """What stands in JSON for what JSON does not know."""
+    kind: Any = type(value)
+    if names := _names(kind):
+        return {"record": kind.__name__, **{name: getattr(value, name) for name in names}}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return value
+        return dict(value)
+    return sorted(value) if isinstance(value, frozenset) else str(value)
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    """The fields of a record; none for anything else."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _restored(value: Any, hint: Any) -> Any:

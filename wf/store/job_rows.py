@@ -1,0 +1,82 @@
+"""What the history keeps of a job: written in transactions of `wf.store.history`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wf.cache import CacheKey
+from wf.events import JobState, as_text, now
+from wf.plan import TaskOutput
+from wf.store.artifacts import Artifact
+from wf.store.database import Connection
+from wf.store.records import InputRecord
+
+if TYPE_CHECKING:
+    from wf.store.models import NewModel
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """All that is stored when a job comes to its end."""
+
+    state: JobState
+    seconds: float = 0.0
+    exit_code: int | None = None
+    error: str = ""
+    outputs: Sequence[tuple[TaskOutput, Artifact]] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    cached_from: int | None = None
+    """The run whose outputs these are, where the job did not have to run."""
+    model: "NewModel | None" = None
+
+
+def write_start(db: Connection, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str) -> None:
+    """A job's process runs, or need not."""
+    db.execute(
+        "UPDATE jobs SET state = 'running', started = ?, key = ?, key_digest = ?, reason = ? "
+        "WHERE run = ? AND name = ?",
+        (as_text(now()), key.text, key.digest, reason, run, job),
+    )
+    db.executemany(
+        "INSERT OR REPLACE INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
+        [(run, job, each.name, each.source, each.digest) for each in inputs],
+    )
+
+
+def write_end(db: Connection, run: int, job: str, end: JobEnd) -> None:
+    """A job has come to its end, with everything that it left."""
+    db.execute(
+        "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ?, cached_from = ? "
+        "WHERE run = ? AND name = ?",
+        (end.state, as_text(now()), end.seconds, end.exit_code, end.error, end.cached_from, run, job),
+    )
+    for output, artifact in end.outputs:
+        db.execute(
+            "INSERT OR IGNORE INTO artifacts (digest, kind, bytes, files) VALUES (?, ?, ?, ?)",
+            (artifact.digest, artifact.kind, artifact.bytes, artifact.files),
+        )
+        db.execute(
+            "INSERT INTO outputs (run, job, name, type, format, digest) VALUES (?, ?, ?, ?, ?, ?)",
+            (run, job, output.name, output.type, output.format, artifact.digest),
+        )
+        if output.dataset is not None:
+            _add_version(db, run, job, output, artifact, is_cached=end.cached_from is not None)
+    if end.model is not None:
+        from wf.store.models import add_model
+
+        add_model(db, end.model, run, job)
+    db.executemany(
+        "INSERT INTO metrics (run, job, name, value) VALUES (?, ?, ?, ?)",
+        [(run, job, name, value) for name, value in end.metrics.items()],
+    )
+
+
+def _add_version(
+    db: Connection, run: int, job: str, output: TaskOutput, artifact: Artifact, *, is_cached: bool
+) -> None:
+    """Make an output the latest version of its dataset, unless it was taken from there."""
+    from wf.store.datasets import add_version, is_latest
+
+    assert output.dataset is not None, f"{output.name} goes to no dataset"
+    if not (is_cached and is_latest(db, output.dataset, artifact.digest)):
+        add_version(db, output.dataset, artifact, run=run, job=job, output=output.name)
