@@ -1,4 +1,4 @@
-"""The model server's numbers, beside a plain Starlette handler around the TensorFlow function, in one run.
+"""The model server's numbers, beside plain Starlette and grpc.aio handlers around the TensorFlow function, in one run.
 
     python -m bench.serving [--seconds 10] [--model FOLDER]
 
@@ -47,6 +47,38 @@ async def ready(request):
     return JSONResponse({})
 routes = [Route("/v1/models/model:predict", predict, methods=["POST"]), Route("/readyz", ready)]
 uvicorn.run(Starlette(routes=routes), port=int(sys.argv[2]), log_level="error", access_log=False)
+"""
+
+RPC_REFERENCE = """
+import asyncio, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+import grpc, tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+call = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+async def predict(request, context):
+    outputs = call(**{name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()})
+    response = predict_pb2.PredictResponse()
+    for name, value in outputs.items():
+        response.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
+    return response
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+async def main():
+    types = predict_pb2.PredictRequest.FromString, predict_pb2.PredictResponse.SerializeToString
+    methods = {"Predict": grpc.unary_unary_rpc_method_handler(predict, *types)}
+    server = grpc.aio.server()
+    handler = grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", methods)
+    server.add_generic_rpc_handlers((handler,))
+    server.add_insecure_port("127.0.0.1:" + sys.argv[3])
+    await server.start()
+    ready = HTTPServer(("127.0.0.1", int(sys.argv[2])), Ready)
+    threading.Thread(target=ready.serve_forever, daemon=True).start()
+    await server.wait_for_termination()
+asyncio.run(main())
 """
 
 
@@ -242,6 +274,11 @@ def measure(scratch: Path, versions: Path, seconds: float) -> None:
             load = partial(rest, f"127.0.0.1:{port}", rows, seconds, scratch)
             run(f"Starlette and TensorFlow, REST, {rows} rows", pid, load)
         show("  memory, start to ready", f"{memory_mib(pid):.0f} MiB, {took:.1f} s")
+    port, rpc_port = free_port(), free_port()
+    arguments = [str(versions / "1"), str(port), str(rpc_port)]
+    with process([sys.executable, "-c", RPC_REFERENCE, *arguments], port) as (pid, _):
+        load = partial(rpc, f"127.0.0.1:{rpc_port}", 1, seconds, scratch)
+        run("grpc.aio and TensorFlow, gRPC, 1 row", pid, load)
     for engine in ("tf", "auto"):
         port, rpc_port = free_port(), free_port()
         flags = [f"--model_base_path={versions}", f"--rest_api_port={port}", f"--port={rpc_port}", f"--engine={engine}"]
