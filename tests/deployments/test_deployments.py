@@ -15,7 +15,8 @@ import pytest
 
 from tests.deployments.lab import Lab, Load, ask, kill
 from tests.projects import REPOSITORY
-from wf.deployments import proxy
+from wf.deployments import proxy, service
+from wf.deployments.ports import free_ports
 from wf.deployments.spec import ModelMount, Probe, Rollout, Strategy
 from wf.errors import DeploymentFailed, EnvironmentProblem
 from wf.store import Store
@@ -251,6 +252,28 @@ def test_secrets_are_in_the_replica_and_not_in_the_store(lab: Lab) -> None:
     assert b"open-sesame" not in kept
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(EnvironmentProblem, match=r"is taken$"):
         lab.deployments.create("second", lab.spec(), by="me", port=other.getsockname()[1])
+
+
+def test_a_port_that_somebody_else_was_quicker_to_take_is_left_to_him(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is found, unless that one was asked for; a stopped deployment that lost its port says so."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        found = iter([(taken, taken + 1)])
+        monkeypatch.setattr(service, "free_ports", lambda *_: next(found, None) or free_ports(set(), None))
+
+        made = lab.create(ANSWER="hello")
+
+    assert made.endpoint != f"127.0.0.1:{taken}"
+    assert ask(made) == (200, "hello")
+    lab.deployments.stop("it", by="me")
+    port = int(made.endpoint.rpartition(":")[2])
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(EnvironmentProblem, match=rf"belongs to another program: {port} or \d+$"),
+    ):
+        lab.deployments.start("it", by="me")
 
 
 def test_without_an_engine_deployments_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

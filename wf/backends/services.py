@@ -24,7 +24,7 @@ from wf.settings import Settings
 _PORT_TAKEN = ("port is already allocated", "address already in use")
 
 
-class PortTakenError(Exception):
+class PortTakenError(EnvironmentProblem):
     """A port of this machine that a container was to have belongs to another program."""
 
 
@@ -156,7 +156,9 @@ class Services:
                 if isinstance(error, docker.errors.APIError) and any(
                     words in str(error.explanation) for words in _PORT_TAKEN
                 ):
-                    raise PortTakenError(str(error.explanation)) from error
+                    ports = sorted({port for outer in service.publish.values() for _, port in outer})
+                    message = f"a port of {service.name} belongs to another program: {' or '.join(map(str, ports))}"
+                    raise PortTakenError(message, hint="Stop that program and try again.") from error
                 raise
         return created
 

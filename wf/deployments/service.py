@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import uuid4
 
+from wf.backends.services import PortTakenError
 from wf.deployments.changing import changing, locked, recovered
 from wf.deployments.checks import check_name, check_spec
 from wf.deployments.describe import previous_revision, revision, serving_revision
@@ -44,12 +45,13 @@ class Deployments:
             image, models = place.resolve(spec)
             ident, records = str(uuid4()), place.store.deployments
             with locked(place.store, ident, name):
-                ports = free_ports({port for each in records.all() for port in (each.port, each.grpc_port)}, port)
+                taken = {each for record in records.all() for each in (record.port, record.grpc_port)}
+                ports = free_ports(taken, port)
                 change = records.insert(ident, name, ports, spec.to_json(), image, models, by=by, why=why)
                 try:
                     record = place.known(ident)
                     if record.enabled:
-                        bring(place, record, 1)
+                        _bring_to_a_port(place, record, port)
                     records.set(ident, revision=1)
                     records.end_change(change, "succeeded", 1)
                 except BaseException:
@@ -172,6 +174,24 @@ class Deployments:
 
     def _opened(self) -> AbstractContextManager[Workplace]:
         return opened(self._root, self._settings, self._secrets, self._tell)
+
+
+def _bring_to_a_port(place: Workplace, record: DeploymentRecord, wanted: int | None) -> None:
+    """Have a new deployment serve, at other ports if other programs were quicker; `wanted` must not be another."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            bring(place, place.known(record.id), 1)
+        except PortTakenError:
+            if wanted is not None or attempt == _ATTEMPTS - 1:
+                raise
+            taken = {each for other in place.store.deployments.all() for each in (other.port, other.grpc_port)}
+            port, grpc_port = free_ports(taken, None)
+            place.store.deployments.set(record.id, port=port, grpc_port=grpc_port)
+        else:
+            return
+
+
+_ATTEMPTS = 5
 
 
 def _shadow_of(record: DeploymentRecord) -> int:
