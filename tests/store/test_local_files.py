@@ -74,4 +74,4 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     """With the reason."""
     with pytest.raises(EnvironmentProblem) as caught:
         Store.open(tmp_path).digest_of(tmp_path / "a.csv")
-    assert str(caught.value).startswith(f"`{tmp_path / 'a.csv'}` cannot be read: [Errno 2] No such file")
+    assert str(caught.value).startswith(f"`{tmp_path / 'a.csv'}` cannot be read: No such file")
