@@ -152,7 +152,7 @@ def ask(deployment: Deployment, path: str = "/", body: bytes | None = None) -> t
 
 
 def kill(container: str) -> None:
-    """End the first process of a container, as the kernel would."""
+    """End the first process of a container, and the container with it, as the kernel would."""
     shown = subprocess.run(
         ["docker", "inspect", "--format", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
     )
@@ -162,10 +162,11 @@ def kill(container: str) -> None:
 class Load:
     """Clients that ask without a pause, on connections that stay open, while a `with` block goes on."""
 
-    def __init__(self, deployment: Deployment, clients: int = 4) -> None:
+    def __init__(self, deployment: Deployment, clients: int = 4, body: bytes = b'{"instances": [1]}') -> None:
         self.answers: Counter[tuple[int, str]] = Counter()
         self.failures: list[str] = []
         self._address = deployment.endpoint
+        self._body = body
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._clients = [threading.Thread(target=self._ask) for _ in range(clients)]
@@ -191,7 +192,7 @@ class Load:
         connection = HTTPConnection(self._address, timeout=30)
         while not self._over.is_set():
             try:
-                connection.request("POST", "/v1/models/model:predict", b'{"instances": [1]}')
+                connection.request("POST", "/v1/models/model:predict", self._body)
                 answer = connection.getresponse()
                 with self._lock:
                     self.answers[answer.status, answer.read().decode()] += 1

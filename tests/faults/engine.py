@@ -7,21 +7,25 @@ import subprocess
 import time
 from pathlib import Path
 
+_AMONG_THEMSELVES = ("FORWARD", "-m", "physdev", "--physdev-is-bridged", "-j", "ACCEPT")
+
 
 class PrivateEngine:
-    """A `dockerd` in a folder, with one image. Two at once need two bridges."""
+    """A `dockerd` in a folder, with some images. Two at once need two bridges, each with a subnet."""
 
-    def __init__(self, folder: Path, image: str, *, bridge: str = "wffaults0") -> None:
+    def __init__(self, folder: Path, *images: str, bridge: str = "wffaults0", subnet: str = "10.213.77.1/24") -> None:
         self._bridge = bridge
         self.address = f"unix://{folder}/docker.sock"
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=False, capture_output=True)
-        subprocess.run(["ip", "addr", "add", "10.213.77.1/24", "dev", self._bridge], check=False, capture_output=True)
+        subprocess.run(["ip", "addr", "add", subnet, "dev", self._bridge], check=False, capture_output=True)
         subprocess.run(["ip", "link", "set", self._bridge, "up"], check=True)
+        # Another engine's rules may keep the containers of one network from talking to each other.
+        subprocess.run(["iptables", "-I", *_AMONG_THEMSELVES], check=True)
         self._containers = self._start_containerd()
         self._process = self._start()
-        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
+        with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
             subprocess.run(["docker", "-H", self.address, "load"], stdin=save.stdout, check=True, capture_output=True)
 
     def _start_containerd(self) -> "subprocess.Popen[bytes]":
@@ -86,4 +90,5 @@ class PrivateEngine:
                 if os.fsencode(f"{self._folder}/containerd.sock") in (folder / "cmdline").read_bytes():
                     os.kill(int(folder.name), signal.SIGKILL)
         subprocess.run(["umount", str(self._folder / "data")], check=False, capture_output=True)
+        subprocess.run(["iptables", "-D", *_AMONG_THEMSELVES], check=False)
         subprocess.run(["ip", "link", "del", self._bridge], check=False, capture_output=True)

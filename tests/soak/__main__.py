@@ -1,185 +1,90 @@
-"""Load on a deployment while everything happens to it: `make soak SECONDS=600`.
+"""Load on a deployment of the model server while everything happens to it: `make soak SECONDS=600`.
 
-Ten swaps to a new version, and between them replicas and the proxy that are killed, a version that is broken, one that
-is never ready, one that is slow and one that answers errors. What was lost is counted by what was going on.
+Ten swaps to a new model, and after each of them something bad: replicas and the proxy are killed, a replica hangs, the
+disk is full, the engine is restarted, and models are broken, slow or answer errors. What was lost is counted by what
+was going on.
 
-Ends with 1 if a swap, or a version that went back before it had requests, has lost a request, if a killed replica has
-cost more than what it was working on, if the wrong version serves, or if anything is left over.
+Ends with 1 if a swap, a full disk, or a model that went back before it had requests, has lost a request, if a replica
+has cost more than what it was working on, if the wrong model serves, or if anything is left over.
+
+As root it has a small disk of its own, which it fills. With `--restart-engine` it has an engine of its own, too.
 """
 
 import argparse
+import os
+import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.deployments.lab import Lab, Load, ask, kill
+from tests.deployments.lab import Lab
+from tests.faults.engine import PrivateEngine
 from tests.projects import REPOSITORY, make_project
-from wf.backends.engine import find_engine
-from wf.deployments.spec import STRATEGIES, Deployment, Probe
-from wf.errors import DeploymentFailed
+from tests.soak.models import import_models
+from tests.soak.soak import SWAPS, Soak
+from wf.aliases import find_image
+from wf.backends.services import Services
+from wf.deployments import liveness, proxy
 from wf.settings import load_settings
+from wf.store import Store
 
-SWAPS = 10
-REPLICAS = 2
-CLIENTS = 8
-_RECOVERY_SECONDS = 90
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What happened to requests while something went on."""
-
-    name: str
-    seconds: float
-    answered: int
-    lost: int
-    allowed: int | None
-    """So many may be lost; None where nobody can say, and the number is only told."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is as it has to be."""
-        return self.answered > 0 and (self.allowed is None or self.lost <= self.allowed)
-
-
-class Soak:
-    """One deployment under load."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._made = lab.create(replicas=REPLICAS, ANSWER="0")
-        self._load = Load(self._made, CLIENTS)
-        self.events: list[Event] = []
-
-    def run(self, seconds: float) -> None:
-        """All swaps, spread over the time, each followed by something bad."""
-        bad = (
-            self._kill_replica, self._broken, self._kill_proxy, self._never_ready, self._slow, self._errors,
-        )  # fmt: skip
-        start = time.monotonic()
-        with self._load:
-            for number in range(1, SWAPS + 1):
-                self._swap(number)
-                bad[(number - 1) % len(bad)](str(number))
-                with self._counted("nothing", 0):
-                    time.sleep(max(1.0, start + seconds * number / SWAPS - time.monotonic()))
-
-    def _swap(self, number: int) -> None:
-        strategy = STRATEGIES[number % len(STRATEGIES)]
-        with self._counted(f"swap, {strategy}", 0):
-            self._lab.update(self._lab.spec(REPLICAS, ANSWER=str(number)), strategy, watch=2)
-        self._expect(str(number))
-
-    def _kill_replica(self, answer: str) -> None:
-        with self._counted("a replica killed", CLIENTS):
-            kill(self._lab.deployments.get("it").replicas[0].id)
-            self._await_recovery(lambda now: any(each.restarts for each in now.replicas))
-        self._expect(answer)
-
-    def _kill_proxy(self, answer: str) -> None:
-        with self._counted("the proxy killed", None):
-            kill(next(name for name in self._lab.containers() if "-proxy-" in name))
-            self._await_recovery(lambda _: self._answers())
-        self._expect(answer)
-
-    def _broken(self, answer: str) -> None:
-        self._goes_back("a broken version", 0, answer, BROKEN="1")
-
-    def _never_ready(self, answer: str) -> None:
-        self._goes_back("a version never ready", 0, answer, WAIT="600")
-
-    def _errors(self, answer: str) -> None:
-        self._goes_back("a version with errors, canary", None, answer, ERRORS="1")
-
-    def _slow(self, answer: str) -> None:
-        """Half a second for each answer loses nothing, on the way there and on the way back."""
-        with self._counted("a slow version, there and back", 0):
-            self._lab.update(self._lab.spec(REPLICAS, ANSWER="slow", SLOW="0.5"), "blue-green", watch=2)
-            self._lab.deployments.rollback("it", by="soak")
-        self._expect(answer)
-
-    def _goes_back(self, name: str, allowed: int | None, answer: str, **env: str) -> None:
-        spec = replace(self._lab.spec(REPLICAS, ANSWER="bad", **env), startup=Probe(period=1, failures=5))
-        with self._counted(name, allowed):
-            try:
-                self._lab.update(spec, "canary", watch=10, percent=20)
-            except DeploymentFailed:
-                pass
-            else:
-                raise AssertionError(f"{name} was promoted")
-        self._expect(answer)
-
-    def _expect(self, answer: str) -> None:
-        now = self._lab.deployments.get("it")
-        assert (now.state, ask(now)) == ("serving", (200, answer)), now
-        assert len(self._lab.containers()) == REPLICAS + 1, self._lab.containers()
-
-    def _answers(self) -> bool:
-        try:
-            return ask(self._made)[0] == 200
-        except OSError:
-            return False
-
-    def _await_recovery(self, happened: Callable[[Deployment], bool]) -> None:
-        deadline = time.monotonic() + _RECOVERY_SECONDS
-        while not (happened(now := self._lab.deployments.get("it")) and now.state == "serving"):
-            assert time.monotonic() < deadline, now
-            time.sleep(0.2)
-
-    @contextmanager
-    def _counted(self, name: str, allowed: int | None) -> Iterator[None]:
-        answered, lost, start = *self._load.counts(), time.monotonic()
-        yield
-        after = self._load.counts()
-        event = Event(name, time.monotonic() - start, after[0] - answered, after[1] - lost, allowed)
-        self.events.append(event)
-        print(_line(event), flush=True)
+_DISK = "256m"
 
 
 def main() -> int:
     """Run it in a project of its own; what it made is removed whatever happens."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--restart-engine", action="store_true", help="use an engine of its own; needs root")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as cleanup:
+        root = Path(folder) / "project"
+        root.mkdir()
         make_project(root, "jobs: {}")
         (root / "wf.toml").write_text((REPOSITORY / "wf.toml").read_text())
-        lab = Lab(root, _base_image())
-        try:
-            soak = Soak(lab)
-            soak.run(arguments.seconds)
-            lab.deployments.delete("it", by="soak")
-            left = [*lab.containers(), *lab.networks(), *(each.name for each in (root / ".wf/deployments").iterdir())]
-        finally:
-            lab.clean()
-    wrong = [event.name for event in soak.events if not event.holds]
-    total = sum(event.answered for event in soak.events)
-    swaps = [event for event in soak.events if event.name.startswith("swap")]
-    print(
-        f"{total:,} answers; {sum(event.lost for event in swaps)} lost in {len(swaps)} swaps; "
-        f"{sum(event.lost for event in soak.events)} lost in all; left over: {', '.join(left) or 'nothing'}"
-    )
-    if wrong:
-        print(f"too many lost during: {', '.join(wrong)}")
-    return 1 if wrong or left else 0
+        engine = None
+        if os.geteuid() == 0:
+            cleanup.enter_context(_small_disk(root / ".wf"))
+        if arguments.restart_engine:
+            engine = PrivateEngine(Path(folder) / "engine", *_images(), bridge="wfsoak0", subnet="10.213.78.1/24")
+            cleanup.callback(engine.close)
+            os.environ["DOCKER_HOST"] = engine.address
+        store = Store.open(root)
+        import_models(store, Path(folder) / "models", SWAPS)
+        store.close()
+        lab = Lab(root, "tensorflow/serving")
+        cleanup.callback(lab.clean)
+        soak = Soak(lab, engine, lambda line: print(line, flush=True))
+        soak.run(arguments.seconds)
+        lab.deployments.delete("it", by="soak")
+        left = [*lab.containers(), *lab.networks(), *(each.name for each in (root / ".wf/deployments").iterdir())]
+    return soak.conclude(left)
 
 
-def _base_image() -> str:
-    client = find_engine().connect()
-    present = {tag for image in client.images() for tag in image["RepoTags"] or ()}
-    return next(ref for ref in load_settings(REPOSITORY).docker.base_images if ref in present)
+def _images() -> list[str]:
+    """The images that a deployment needs, built by this machine's engine if need be, for another engine to load."""
+    settings = load_settings(REPOSITORY)
+    with Services(REPOSITORY, settings, lambda event: None) as services:
+        names = ("./containers/base", "./containers/serve-packages", "tensorflow/serving", proxy.IMAGE, liveness.IMAGE)
+        ids = {services.image(find_image(name, settings.images, REPOSITORY)) for name in names}
+    listed = subprocess.run(
+        ["docker", "images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    tags = [line.split()[1] for line in listed.stdout.splitlines() if line.split()[0] in ids]
+    return [*tags, settings.docker.base_images[-1]]
 
 
-def _line(event: Event) -> str:
-    allowed = "any" if event.allowed is None else str(event.allowed)
-    return (
-        f"{event.name:<32}{event.seconds:6.1f} s{event.answered:>9,} answered{event.lost:>5} lost (allowed: {allowed})"
-    )
+@contextmanager
+def _small_disk(place: Path) -> Iterator[None]:
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "wf-soak", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 if __name__ == "__main__":
