@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import tensorflow as tf
 
 from steps.entry import StepError
-from steps.recommender import checkpoint, data, lists, metrics
+from steps.recommender import checkpoint, data, lists, metrics, replicas
 from steps.recommender.checkpoint import Checkpoint
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns, RatingScale, Split
@@ -151,11 +152,13 @@ def train_and_evaluate(
     Raises:
         StepError: the training diverged.
     """
-    model = build_model(config, training_data.basis())
+    strategy = replicas.strategy_for(config)
+    with strategy.scope():
+        model = build_model(config, training_data.basis())
     if training_data.start:
         training_data.start.prepare(model)
     rows = training_data.learned()
-    step = compile_step(model, rows)
+    step = compile_step(model, rows, strategy)
     fingerprint = _fingerprint(config, training_data)
     progress = checkpoint.load(state, fingerprint) or _not_started(model, fingerprint)
     if progress.history:
@@ -176,9 +179,14 @@ def train_and_evaluate(
     return Training(model, _records(progress), progress.best_epoch)
 
 
-def compile_step(model: RatingModel, columns: Columns) -> TrainStep:
-    """`model.train_step` as one graph for batches of any size, traced before the first epoch's clock starts."""
-    step = tf.function(model.train_step, input_signature=[model.batch_signature(columns)])
+def compile_step(model: RatingModel, columns: Columns, strategy: Any = None) -> TrainStep:
+    """`model.train_step` as one graph for batches of any size, traced before the first epoch's clock starts.
+
+    With the `strategy` of several devices, in whose scope the model was built, each learns from its share of a batch.
+    """
+    several = strategy is not None and strategy.num_replicas_in_sync > 1
+    train_step = replicas.replicated_step(model, strategy) if several else model.train_step
+    step = tf.function(train_step, input_signature=[model.batch_signature(columns)])
     step.get_concrete_function()
     compiled: TrainStep = step
     return compiled

@@ -21,7 +21,7 @@ class BiasModel(RatingModel):
         self.user_bias = self.embedding(self.users, 1, "zeros")
         self.title_bias = self.embedding(self.titles, 1, "zeros")
         self.task = tfrs.tasks.Ranking(
-            loss=tf.keras.losses.MeanSquaredError(), metrics=[tf.keras.metrics.RootMeanSquaredError(name="rmse")]
+            loss=tf.keras.losses.MeanSquaredError("none"), metrics=[tf.keras.metrics.RootMeanSquaredError(name="rmse")]
         )
 
     def embedding(self, rows: int, size: int, start: str) -> tf.keras.layers.Embedding:
@@ -49,7 +49,7 @@ class BiasModel(RatingModel):
 
     def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
         """The mean squared error of a batch, a scalar; updates the metric `rmse`."""
-        return self.task(labels=features["rating"], predictions=self(features, training=training))
+        return tf.reduce_mean(self.task(labels=features["rating"], predictions=self(features, training=training)))
 
 
 class FactorModel(BiasModel):

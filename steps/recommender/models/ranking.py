@@ -45,7 +45,7 @@ class RankingModel(RatingModel):
         start = math.log(share / (1 - share)) if self.bounded else basis.mean
         self.output_layer = tf.keras.layers.Dense(1, bias_initializer=starting_from(start))
         self.task = tfrs.tasks.Ranking(
-            loss=ScaledCrossentropy(scale) if self.bounded else tf.keras.losses.MeanSquaredError(),
+            loss=ScaledCrossentropy(scale) if self.bounded else tf.keras.losses.MeanSquaredError("none"),
             metrics=[tf.keras.metrics.RootMeanSquaredError(name="rmse")],
         )
 
@@ -111,14 +111,14 @@ class RankingModel(RatingModel):
 
     def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
         """The loss of a batch without regularisation, a scalar; updates the metric `rmse`."""
-        return self.task(labels=features["rating"], predictions=self(features, training=training))
+        return tf.reduce_mean(self.task(labels=features["rating"], predictions=self(features, training=training)))
 
 
 class ScaledCrossentropy(tf.keras.losses.Loss):  # type: ignore[misc]
     """Binary cross-entropy between ratings that are first scaled to 0..1."""
 
     def __init__(self, scale: RatingScale) -> None:
-        super().__init__()
+        super().__init__("none")
         self.scale = scale
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
