@@ -31,7 +31,7 @@ SUITED: Final[dict[ModelName, dict[str, Any]]] = {
         "learning_rate": 0.002,
         "l2": 0.001,
         "epochs": 20,
-        "features": ("genres", "year", "time", "popularity", "age"),
+        "features": ("genres", "year"),
     },
     "history": {
         "optimizer": "adam",
@@ -58,7 +58,7 @@ class TrainingConfig(StepInputs):
     model: ModelName = Field(
         "ranking",
         description="bias: mean, user and title; mf: also the product of their vectors (SVD++); ranking: user and "
-        "title embeddings, then an MLP; dcn: also genres, year and the moment, crossed; history: a Gaussian process "
+        "title embeddings, then an MLP; dcn: also what `features` names, crossed; history: a Gaussian process "
         "over what the user has rated so far; retrieval: which title comes next, by two towers; multitask: both that "
         "and its rating. Other models have other defaults than these: docs/recommender.md",
     )
