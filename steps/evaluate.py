@@ -13,8 +13,12 @@ from steps.formats import REPORT, SPLIT, TRACKING, TRAINED_MODEL
 from steps.tracking import TrackingMode, start_tracker
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from steps.recommender.data import Split
+    from steps.recommender.importance import Importance
     from steps.recommender.metrics import Floats
+    from steps.recommender.rerank_curves import RerankCurves
     from steps.recommender.trained_model import TrainedModel
 
 
@@ -64,6 +68,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
     said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
     print(*said, *notes, sep="\n", flush=True)
 
+    judged = parts[evaluation.judged_on]
+    curves, importance = _of_what_is_served(trained, split, judged, inputs.seed)
+
     report = work.output("report")
     figures = {
         "dataset": split.dataset,
@@ -73,9 +80,10 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "notes": notes,
         **asdict(evaluation),
         "lists": asdict(lists) if lists else None,
+        "variety": asdict(curves) if curves else None,
+        "importance": asdict(importance),
     }
     (report / "metrics.json").write_text(json.dumps(figures, indent=2))
-    judged = parts[evaluation.judged_on]
     judged.select(
         "user_id",
         "item_id",
@@ -93,6 +101,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
         history=trained.history,
         best_epoch=trained.best_epoch,
         notes=notes,
+        importance=importance,
+        curves=curves,
         of_seeds={seed: other.validation_rmse for seed, other in seeds.items()},
     )
     (report / "report.html").write_text(page, encoding="utf-8")
@@ -155,6 +165,20 @@ def _predict(trained: "TrainedModel", split: "Split") -> "tuple[dict[str, Floats
     in_turn = trained.model.predict_in_turn(data.encode_in_turn(list(parts.values()), trained.vocabulary))
     ends = np.cumsum([len(part) for part in parts.values()])[:-1]
     return static, dict(zip(parts, np.split(in_turn, ends), strict=True))
+
+
+def _of_what_is_served(
+    trained: "TrainedModel", split: "Split", judged: "pl.DataFrame", seed: int
+) -> "tuple[RerankCurves | None, Importance]":
+    """What variety in lists costs, and what ratings depend on."""
+    from steps.recommender.importance import measure_importance
+    from steps.recommender.rerank_curves import draw_curves
+
+    users, rows = len(trained.vocabulary.users), trained.encode(judged, split.users)
+    return (
+        draw_curves(split, trained.model, trained.vocabulary, trained.basis.titles.genres, seed=seed),
+        measure_importance(trained.model, trained.basis.train, users, rows, seed=seed),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

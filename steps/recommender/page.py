@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from steps.recommender import charts, document, lists_section
+from steps.recommender import charts, document, importance_section, lists_section, rerank_section
 from steps.recommender.charts import Line
 from steps.recommender.evaluation import (
     MODEL,
@@ -15,7 +15,9 @@ from steps.recommender.evaluation import (
 )
 from steps.recommender.fairness_page import fairness_sections
 from steps.recommender.history import EpochResult
+from steps.recommender.importance import Importance
 from steps.recommender.list_evaluation import ListEvaluation
+from steps.recommender.rerank_curves import RerankCurves
 from steps.recommender.seeds import seeds_section
 
 
@@ -29,6 +31,8 @@ def build_page(
     best_epoch: int,
     notes: Sequence[str] = (),
     of_seeds: Mapping[int, float] | None = None,
+    importance: Importance,
+    curves: RerankCurves | None = None,
 ) -> str:
     """The page, as a whole HTML document; `notes` are warnings that stand right below the verdict.
 
@@ -39,9 +43,11 @@ def build_page(
         _prequential_section(evaluation),
         *([seeds_section(evaluation.seeds, of_seeds, evaluation.judged_on)] if of_seeds else []),
         lists_section.section(lists),
+        *([rerank_section.section(curves)] if curves else []),
         *fairness_sections(evaluation.slices, evaluation.gaps, evaluation.judged_on, evaluation.best_baseline),
         _training_section(history, best_epoch),
         _predictions_section(evaluation),
+        importance_section.section(importance),
         _parameters_section(parameters),
         _method_section(evaluation),
     ]

@@ -22,6 +22,8 @@ Search = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 SEARCHED: Final = 0.06
 """The share of leaves that is searched; chosen with `REORDERED` by `python -m bench.index`."""
+HELD: Final = 3
+"""How many times `k` vectors the searched leaves hold on average, at least."""
 REORDERED: Final = 10
 """How many times `k` vectors are compared again."""
 BATCH: Final = 32
@@ -40,9 +42,10 @@ class Leaves:
 
     @classmethod
     def suited_to(cls, vectors: int, k: int) -> Self:
-        """As many leaves as each has vectors."""
+        """As many leaves as each has vectors; those searched hold several times as many as are looked for."""
         count = max(round(math.sqrt(vectors)), 1)
-        return cls(count, max(math.ceil(SEARCHED * count), 1), min(REORDERED * k, vectors))
+        searched = max(SEARCHED, HELD * k / vectors)
+        return cls(count, min(math.ceil(searched * count), count), min(REORDERED * k, vectors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +105,19 @@ def compare(vectors: Vectors, queries: Vectors, k: int, leaves: Leaves) -> tuple
     truth, found = (_places(search, chosen) for search in searches)
     single = _times(searches, chosen, 1)
     batched = _times(searches, chosen, BATCH)
-    recall = float(np.mean([len(set(a) & set(b)) / k for a, b in zip(truth.tolist(), found.tolist(), strict=True)]))
+    recall = float(np.mean([len(best & got) / k for best, got in zip(truth, found, strict=True)]))
     speeds = [Speed(*times) for times in zip(single, batched, strict=True)]
     count, size = vectors.shape
     return index, Comparison(count, size, k, leaves, built, recall, *speeds)
 
 
-def _places(search: Search, queries: Vectors) -> npt.NDArray[np.int64]:
-    parts = [search(tf.constant(queries[start : start + BATCH]))[1].numpy() for start in range(0, len(queries), BATCH)]
-    return np.concatenate(parts)
+def _places(search: Search, queries: Vectors) -> list[set[int]]:
+    """What is found for each query; an index that finds fewer than k fills up with what has no product."""
+    found = []
+    for start in range(0, len(queries), BATCH):
+        products, places = (tensor.numpy() for tensor in search(tf.constant(queries[start : start + BATCH])))
+        found += [set(row[known].tolist()) for row, known in zip(places, np.isfinite(products), strict=True)]
+    return found
 
 
 def _times(searches: Sequence[Search], queries: Vectors, size: int) -> list[float]:

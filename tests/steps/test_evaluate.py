@@ -48,6 +48,28 @@ def test_every_system_is_measured_on_every_part(outputs: Path) -> None:
                 assert estimate["low"] < estimate["value"] < estimate["high"]
 
 
+def test_variety_has_a_price(outputs: Path) -> None:
+    """Of each setting of the dial lists are made and judged; turned up, their titles are less alike."""
+    variety = figures(outputs)["variety"]
+    points = variety["by_diversity"]
+
+    assert [point["setting"] for point in points] == [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0]
+    assert points[0]["score"] == 0 < points[-1]["score"]
+    assert points[0]["distance"]["value"] < points[-1]["distance"]["value"]
+    assert points[0]["seen"] == 0 < variety["unfiltered"]["seen"]
+    assert "Variety and its price" in (outputs / "report" / "report.html").read_text()
+
+
+def test_what_ratings_depend_on_is_measured(outputs: Path) -> None:
+    """Explanations of test rows, whose parts nearly add up; the page shows them."""
+    importance = figures(outputs)["importance"]
+
+    assert importance["rows"] == 150
+    assert set(importance["terms"]) == {"user", "title"}
+    assert 0 <= importance["mean_error"] <= importance["largest_error"] < 0.03
+    assert "What ratings depend on" in (outputs / "report" / "report.html").read_text()
+
+
 def test_the_global_mean_is_what_it_says(inputs: Path, outputs: Path) -> None:
     """Its RMSE on test is computed from the training mean, as by hand."""
     train, test = (
@@ -81,7 +103,7 @@ def test_the_page_stands_alone(outputs: Path) -> None:
     assert "<script" not in page
     assert "http" not in page
     assert "src=" not in page
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 7
 
 
 def test_the_console_and_the_page_begin_with_the_verdict(

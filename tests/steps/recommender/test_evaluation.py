@@ -12,10 +12,19 @@ from steps.recommender import charts
 from steps.recommender.data import RatingScale, Split, read_split
 from steps.recommender.evaluation import Evaluation, distribution, judge, verdict
 from steps.recommender.history import EpochResult
+from steps.recommender.importance import Importance
 from steps.recommender.metrics import Estimate, Floats
 from steps.recommender.page import build_page
 from tests.steps.synthetic_ratings import write_split
 
+IMPORTANCE = Importance(
+    rows=2,
+    terms={"<u>": 0.2, "title": 0.1},
+    mean_error=1e-4,
+    largest_error=2e-4,
+    crossed=[[0.0, 0.5], [1.0, 0.1]],
+    topics=["<i>", "title"],
+)
 HISTORY = [EpochResult(n, 1.0, 1.1, 1.0 / n, 1.1 / n) for n in (1, 2, 3)]
 
 
@@ -93,6 +102,7 @@ def test_the_page_escapes_what_it_is_given(split: Split) -> None:
         history=HISTORY,
         best_epoch=3,
         notes=["1 < 2"],
+        importance=IMPORTANCE,
     )
     balance = _Balance()
     balance.feed(page)
@@ -114,10 +124,11 @@ def test_the_page_names_its_method_and_its_pictures(split: Split) -> None:
         parameters={},
         history=HISTORY,
         best_epoch=1,
+        importance=IMPORTANCE,
     )
 
     assert "draws whole users" in page
-    assert page.count('role="img" aria-label="') == page.count("<svg") == 4
+    assert page.count('role="img" aria-label="') == page.count("<svg") == 5
 
 
 @pytest.mark.parametrize(
