@@ -33,6 +33,35 @@ STEP = SimpleNamespace(
 )
 '''
 
+BIG_STEP = '''\
+"""Writes files of 1 GiB."""
+
+import json
+import os
+import sys
+
+if __name__ == "__main__":
+    for number in range(json.loads(sys.argv[2])["gib"]):
+        with open(f"{os.environ['WF_OUTPUTS']}/out/{number}", "wb") as file:
+            for _ in range(1024):
+                file.write(os.urandom(1 << 20))
+    raise SystemExit
+
+from types import SimpleNamespace
+
+from pydantic import BaseModel
+
+
+class Inputs(BaseModel):
+    gib: int
+
+
+STEP = SimpleNamespace(
+    name="big", summary="", inputs=Inputs, reads={}, writes={"out": "any"}, optional=frozenset(), image="base",
+    gpus=0, network=False, network_with=(), cache=False, state=False, control=False,
+)
+'''
+
 
 def make_project(folder: Path, image: str) -> None:
     """A project with workflows for containers and for processes, in a chain and independent."""

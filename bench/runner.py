@@ -20,23 +20,25 @@ from functools import partial
 from pathlib import Path
 
 from bench.peers import PEERS, install
-from bench.projects import Shape, docker_loop, make_project, process_loop
+from bench.projects import BIG_STEP, Shape, docker_loop, make_project, process_loop
 from bench.timing import Contender, Result, compare
 
 WF = (sys.executable, "-m", "wf")
 REPOSITORY = Path(__file__).parents[1]
 IMAGE = os.environ.get("WF_BASE_IMAGE", "wf/base:bookworm")
+_GIB = 1 << 30
 BEGIN, END = "<!-- bench.runner begins -->", "<!-- bench.runner ends -->"
 
 
 class Bench:
     """The measurements, each a group of contenders of which the first is the floor."""
 
-    def __init__(self, folder: Path, peers: Sequence[str], venvs: Path) -> None:
+    def __init__(self, folder: Path, peers: Sequence[str], venvs: Path, gib: int = 10) -> None:
         self._folder = folder
         self._project = folder / "project"
         self._peers = peers
         self._venvs = venvs
+        self._gib = gib
         self.notes: list[str] = []
         make_project(self._project, IMAGE)
 
@@ -49,6 +51,8 @@ class Bench:
             "plan": self._plan,
             "start": self._start,
             "logs": self._logs,
+            "artifacts": self._artifacts,
+            "hash": self._hash,
         }
 
     def _jobs(self, kind: str) -> Iterator[tuple[str, list[Contender]]]:
@@ -93,16 +97,50 @@ class Bench:
         yield "until the first line of the first container", [docker, replace(first, until=said)]
 
     def _logs(self) -> Iterator[tuple[str, list[Contender]]]:
-        lines = 2_000_000  # of 100 bytes
+        lines = _GIB // 100 + 1  # of 100 bytes
         printing = f"yes {'x' * 99} | head -n {lines}"
         (self._project / "log.yaml").write_text(
             f"jobs: {{a: {{uses: script@v1, with: {{image: '{IMAGE}', script: '{printing}'}}}}}}\n"
         )
         loop = f"id=$(docker run -d {IMAGE} sh -c '{printing}'); docker logs -f $id > log; docker rm $id"
         floor = Contender("docker logs > file", ["bash", "-ec", loop], self._folder)
-        run = [*WF, "run", "log.yaml", "--backend", "docker", "--output", "plain"]
-        wf = Contender("wf > /dev/null", run, self._project, {"PYTHONPATH": str(REPOSITORY)})
+        run = f"exec {' '.join(WF)} run log.yaml --backend docker --output plain > /dev/null"
+        wf = Contender("wf > /dev/null", ["bash", "-c", run], self._project, {"PYTHONPATH": str(REPOSITORY)})
         yield f"{lines * 100 >> 20} MiB of log from one job", [floor, wf]
+        logs = sorted(self._project.glob(".wf/runs/*/jobs/a/log"))
+        kept = [sum(block.count(b"\n") for block in _blocks(log)) for log in logs]
+        self.notes.append(f"lines that were lost of {lines}: {[lines - count for count in kept]}")
+
+    def _artifacts(self) -> Iterator[tuple[str, list[Contender]]]:
+        (self._project / "steps/big.py").write_text(BIG_STEP)
+        (self._project / "steps/__init__.py").write_text('STEPS = {"write": "steps.write", "big": "steps.big"}\n')
+        (self._project / "big.yaml").write_text(
+            f"jobs: {{a: {{uses: ./steps/big, with: {{gib: {self._gib}}}, outputs: {{out: {{type: volume}}}}}}}}\n"
+        )
+        hit = self._done_before(self._wf("wf, a hit", "run", "big.yaml", "--backend", "process"))
+        before = shutil.disk_usage(self._project).used
+        yield f"{self._gib} GiB that one job has left, cached", [self._python(), hit]
+        taken = shutil.disk_usage(self._project).used - before
+        self.notes.append(f"disk that the hits on {self._gib} GiB took: {max(0, taken) >> 20} MiB")
+        shutil.rmtree(self._project / ".wf", ignore_errors=True)
+
+    def _hash(self) -> Iterator[tuple[str, list[Contender]]]:
+        folder = self._folder / "data"
+        folder.mkdir()
+        for number in range(8):
+            with (folder / str(number)).open("wb") as file:
+                for _ in range(self._gib * 128):
+                    file.write(os.urandom(1 << 20))
+        program = "import sys; from pathlib import Path; from wf.store.artifacts import read_manifest as read; "
+        own = [sys.executable, "-c", program + "print(read(Path(sys.argv[1])).artifact.digest)", str(folder)]
+        best = f"find {folder} -type f -print0 | xargs -0 -n 1 -P {os.cpu_count()} openssl dgst -sha256 > /dev/null"
+        yield (
+            f"SHA-256 of {self._gib} GiB in 8 files",
+            [
+                Contender("openssl, one process for each core", ["bash", "-ec", best], self._folder),
+                Contender("wf", own, self._folder, {"PYTHONPATH": str(REPOSITORY)}),
+            ],
+        )
 
     def _wf(self, name: str, *words: str, before: Callable[[], None] = lambda: None) -> Contender:
         return Contender(name, [*WF, *words], self._project, {"PYTHONPATH": str(REPOSITORY)}, before)
@@ -133,6 +171,12 @@ class Bench:
         return contender
 
 
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
 def _forget(folder: Path, globs: Sequence[str]) -> None:
     for pattern in globs:
         for path in folder.glob(pattern):
@@ -158,15 +202,16 @@ def table(title: str, results: Sequence[Result]) -> list[str]:
 def main() -> int:
     """Measure, print, and write where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("groups", nargs="*", help="docker, process, cached, plan, start, logs")
+    parser.add_argument("groups", nargs="*", help="docker, process, cached, plan, start, logs, artifacts, hash")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", default="", help=f"of {', '.join(PEERS)}; they are installed under --venvs")
     parser.add_argument("--venvs", type=Path, default=Path(tempfile.gettempdir()) / "wf-bench")
+    parser.add_argument("--gib", type=int, default=10, help="how much data the groups artifacts and hash make (10)")
     parser.add_argument("--write", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     peers = [name for name in arguments.peers.split(",") if name]
     with tempfile.TemporaryDirectory(prefix="wf-bench-") as folder:
-        bench = Bench(Path(folder), peers, arguments.venvs)
+        bench = Bench(Path(folder), peers, arguments.venvs, arguments.gib)
         rows = [
             "| what | who | least s | median s | own CPU s | of the first |",
             "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -178,8 +223,8 @@ def main() -> int:
                 lines = table(title, results)
                 print(*lines, sep="\n", flush=True)
                 rows += lines
-                peak = max(result.peak for result in results) >> 20
-                bench.notes += [f"peak memory of {title}: {peak} MiB"] if name == "plan" else []
+                if name in ("plan", "logs"):
+                    bench.notes.append(f"peak memory of {title}: {results[-1].peak >> 20} MiB")
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     where = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
     command = " ".join(["python -m bench.runner", *sys.argv[1:]])

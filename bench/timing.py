@@ -1,7 +1,6 @@
 """Times of commands, taken in rounds, so that what the machine does meanwhile meets all of them alike."""
 
 import os
-import resource
 import statistics
 import subprocess
 import time
@@ -37,7 +36,7 @@ class Result:
     """Of its own processes; an engine's are not among them."""
     failure: str = ""
     peak: int = 0
-    """Bytes of memory of the biggest process of this group of commands so far."""
+    """Bytes of memory of its biggest process."""
 
     @property
     def median(self) -> float:
@@ -58,7 +57,7 @@ def compare(contenders: Sequence[Contender], rounds: int) -> list[Result]:
 def _time(contender: Contender, result: Result) -> None:
     contender.before()
     environ = {**ENVIRONMENT, **contender.environ}
-    usage, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(
         contender.command,
         cwd=contender.folder,
@@ -67,16 +66,17 @@ def _time(contender: Contender, result: Result) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    wall, lines = 0.0, []
-    with process:
-        for line in process.stdout or ():
-            lines.append(line)
-            if contender.until and contender.until in line and not wall:
-                wall = time.perf_counter() - started
-    wall, after = wall or time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall, last = 0.0, ""
+    for line in process.stdout or ():
+        last = line.strip() or last
+        if contender.until and contender.until in line and not wall:
+            wall = time.perf_counter() - started
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = wall or time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        result.failure = lines[-1].strip() if lines else f"exited with {process.returncode}"
+        result.failure = last or f"exited with {process.returncode}"
         return
     result.walls.append(wall)
-    result.cpus.append(after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime)
-    result.peak = after.ru_maxrss << 10
+    result.cpus.append(usage.ru_utime + usage.ru_stime)
+    result.peak = max(result.peak, usage.ru_maxrss << 10)
