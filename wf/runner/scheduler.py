@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty
 from typing import TYPE_CHECKING
 
@@ -220,8 +220,8 @@ class Scheduler:
     def _await_cleaning(self) -> None:
         deadline = time.monotonic() + PATIENCE
         for worker in self._cleaning:
-            worker.join(max(0.0, deadline - time.monotonic()))
-            self._left_traces |= worker.left_traces
+            in_time = worker.join(max(0.0, deadline - time.monotonic()))
+            self._left_traces |= worker.left_traces or not in_time
         with contextlib.suppress(Empty):
             while True:
                 self._handle(self._shared.mailbox.receive(0))
@@ -292,7 +292,9 @@ class Scheduler:
     def _try_again(self, running: Running, end: JobEnd) -> None:
         """Record a failed attempt, and put the job back for another one."""
         task, attempt = running.task, running.attempt
-        running.worker.join(PATIENCE)  # its folder is the next attempt's
+        if not running.worker.join(PATIENCE):  # its folder would be the next attempt's
+            self._finish(task, replace(end, error=f"{end.error}; not tried again, as it is not cleared away yet"))
+            return
         del self._running[task.id]
         self._attempts[task.id] = attempt
         self.states[task.id] = "waiting"

@@ -77,9 +77,10 @@ class Worker:
         """Begin, in a thread of its own."""
         self._thread.start()
 
-    def join(self, timeout: float) -> None:
-        """Wait until its traces are removed too, which is after `Ended`."""
+    def join(self, timeout: float) -> bool:
+        """Wait until its traces are removed too, which is after `Ended`; whether they are in time."""
         self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         exit_, collected, error = None, None, ""
