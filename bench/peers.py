@@ -126,6 +126,16 @@ def _prefect(folder: Path, shape: Shape, _image: str) -> None:
     )
 
 
+def _flyte(folder: Path, shape: Shape, _image: str) -> None:
+    chain = "    last = job(n=0)\n    for _ in range(19):\n        last = job(n=last)\n"
+    body = chain if shape == "chain" else "    for n in range(20):\n        job(n=n)\n"
+    (folder / "jobs.py").write_text(
+        "import subprocess\n\nfrom flytekit import task, workflow\n\n\n@task\ndef job(n: int) -> int:\n"
+        f'    subprocess.run("{NO_OP}".split(), check=True)\n    return n + 1\n\n\n'
+        f"@workflow\ndef jobs() -> None:\n{body}"
+    )
+
+
 def _cwltool(folder: Path, shape: Shape, image: str) -> None:
     tool = {
         "cwlVersion": "v1.2",
@@ -192,6 +202,7 @@ PEERS = {
         (".metaflow",),
     ),
     "prefect": Peer(("prefect",), "process", _prefect, lambda bin_, _: [f"{bin_}/python", "jobs.py"], ("home",)),
+    "flyte": Peer(("flytekit",), "process", _flyte, lambda bin_, _: [f"{bin_}/pyflyte", "run", "jobs.py", "jobs"], ()),
     "cwltool": Peer(
         ("cwltool",),
         "docker",
