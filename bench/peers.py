@@ -201,7 +201,9 @@ PEERS = {
         lambda bin_, _: ["env", "USER=bench", f"{bin_}/python", "jobs.py", "--quiet", "run", "--max-workers", "2"],
         (".metaflow",),
     ),
-    "prefect": Peer(("prefect",), "process", _prefect, lambda bin_, _: [f"{bin_}/python", "jobs.py"], ("home",)),
+    "prefect": Peer(
+        ("prefect", "fastapi<0.120"), "process", _prefect, lambda bin_, _: [f"{bin_}/python", "jobs.py"], ("home",)
+    ),
     "flyte": Peer(("flytekit",), "process", _flyte, lambda bin_, _: [f"{bin_}/pyflyte", "run", "jobs.py", "jobs"], ()),
     "cwltool": Peer(
         ("cwltool",),

@@ -97,6 +97,9 @@ class Worker:
         except Exception as bug:  # noqa: BLE001 -- one job's failure, whatever it is, must not take the run with it
             self._note("".join(traceback.format_exception(bug)))
             error = f"a bug in wf: {type(bug).__name__}: {bug}"
+        if collected is None and self._held is not None:  # there is nothing to be recorded
+            self._held.close()
+            self._held = None
         self._shared.mailbox.tell(Ended(self._task.id, exit_, collected, error, time.monotonic()))
         self._remove_traces()  # while the jobs that waited for this one start
 
