@@ -202,7 +202,7 @@ PEERS = {
         (".metaflow",),
     ),
     "prefect": Peer(
-        ("prefect", "fastapi<0.120"), "process", _prefect, lambda bin_, _: [f"{bin_}/python", "jobs.py"], ("home",)
+        ("prefect", "fastapi<0.150"), "process", _prefect, lambda bin_, _: [f"{bin_}/python", "jobs.py"], ("home",)
     ),
     "flyte": Peer(("flytekit",), "process", _flyte, lambda bin_, _: [f"{bin_}/pyflyte", "run", "jobs.py", "jobs"], ()),
     "cwltool": Peer(
