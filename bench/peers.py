@@ -119,7 +119,7 @@ def _prefect(folder: Path, shape: Shape, _image: str) -> None:
     )
     (folder / "jobs.py").write_text(
         "import os, subprocess\n\nos.environ |= {'PREFECT_HOME': os.path.abspath('home'), "
-        "'PREFECT_SERVER_ANALYTICS_ENABLED': 'false'}\n"
+        "'PREFECT_SERVER_ANALYTICS_ENABLED': 'false', 'PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS': '120'}\n"
         "from prefect import flow, task\nfrom prefect.task_runners import ThreadPoolTaskRunner\n\n\n"
         f'@task\ndef job():\n    subprocess.run("{NO_OP}".split(), check=True)\n\n\n'
         f"@flow(task_runner=ThreadPoolTaskRunner(max_workers=2))\ndef jobs():\n{body}\n\njobs()\n"
