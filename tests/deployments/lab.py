@@ -13,6 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Self
 
+from wf.deployments.proxy import STATISTICS, Counts, read_statistics
 from wf.deployments.service import Deployments
 from wf.deployments.spec import Deployment, DeploymentSpec, Probe, Rollout, Strategy
 from wf.project import project_id
@@ -111,6 +112,14 @@ class Lab:
             assert time.monotonic() < deadline, found
             time.sleep(0.1)
         return found
+
+    def counts(self) -> dict[str, Counts]:
+        """What the proxy of the only deployment says of each replica."""
+        container = next(name for name in self.containers() if "-proxy-" in name)
+        printed = subprocess.run(
+            ["docker", "exec", container, *STATISTICS], capture_output=True, text=True, check=True
+        ).stdout
+        return read_statistics(printed)
 
     def restarts(self, container: str) -> int:
         """How often the engine has started it again."""

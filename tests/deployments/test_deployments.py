@@ -160,6 +160,30 @@ def test_a_killed_replica_comes_back(lab: Lab) -> None:
     assert lost <= clients
 
 
+def test_a_change_sends_nothing_to_a_replica_that_is_down(lab: Lab) -> None:
+    """The proxy reads its configuration anew and still knows what its checks have found."""
+    probe = Probe(path="/ready", period=0.5, timeout=0.5, failures=2)
+    made = lab.deployments.create("it", replace(lab.spec(2), readiness=probe), by="me")
+    hung = made.replicas[0].name
+    os.kill(lab.processes(hung)[1], signal.SIGSTOP)  # after the engine's own first one
+    deadline = time.monotonic() + 30
+    while all(each.ready for each in lab.deployments.get("it").replicas):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    with Load(made) as load:
+        lab.deployments.scale("it", 3, by="me")
+        deadline = time.monotonic() + 30
+        counts = lab.counts()
+        while sum(each.requests > 0 for each in counts.values()) < 2:
+            assert time.monotonic() < deadline, counts
+            time.sleep(0.1)
+            counts = lab.counts()
+
+    assert (counts[hung].requests, counts[hung].waiting) == (0, 0)
+    assert load.failures == []
+
+
 def test_a_killed_proxy_comes_back(lab: Lab) -> None:
     """Also after it has been given another configuration, with which it goes on; HAProxy alone in its container."""
     made = lab.create(ANSWER="old")

@@ -34,11 +34,19 @@ KEEP_ALIVE = 4
 LONGEST_REQUEST = 300
 """Seconds that a replica may take to answer."""
 DRAIN = LONGEST_REQUEST + KEEP_ALIVE
-RELOAD = ("bash", "-c", "kill -USR2 1")
-"""The command for that, to be run in the proxy's container: what the engine itself sends a signal to, it takes to be
-stopped on purpose, and never starts again."""
-
 _STATISTICS_PORT = 9999
+_STATES = "/tmp/states"  # noqa: S108 -- of the container, where nobody else is
+RELOAD = (
+    "bash",
+    "-c",
+    f"""\
+(exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT} && echo show servers state >&3 && cat <&3 > {_STATES})
+kill -USR2 1""",
+)
+"""The command for that, to be run in the proxy's container: what the engine itself sends a signal to, it takes to be
+stopped on purpose, and never starts again. What checks have found is handed on to the new worker, or it would send
+requests to replicas that are down until it has checked them itself."""
+
 STATISTICS = ("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT}; echo show stat >&3; cat <&3")
 """The command, to be run in the proxy's container, that prints its statistics."""
 
@@ -183,10 +191,12 @@ global
     hard-stop-after {DRAIN}s
     tune.bufsize {{buffer}}
     stats socket ipv4@127.0.0.1:{_STATISTICS_PORT} level user
+    server-state-file {_STATES}
 
 defaults
     mode http
     balance roundrobin
+    load-server-state-from-file global
     timeout connect 2s
     timeout client {LONGEST_REQUEST}s
     timeout server {LONGEST_REQUEST}s
