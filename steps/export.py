@@ -4,13 +4,21 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Literal
+
+from pydantic import Field
 
 from steps.entry import Step, StepInputs, Workspace, run_step
 from steps.formats import SAVED_MODEL, TRAINED_MODEL
 
 
 class Inputs(StepInputs):
-    """Nothing to choose."""
+    """Whether an index of titles is exported too."""
+
+    index: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="a ScaNN index of titles beside the model, where it has two towers; auto: from 20,000 titles on",
+    )
 
 
 STEP = Step(
@@ -22,9 +30,9 @@ STEP = Step(
 )
 
 
-def run(_inputs: Inputs, work: Workspace) -> None:
+def run(inputs: Inputs, work: Workspace) -> None:
     """Write the SavedModel, then load it as a server would and compare its answers with the model's."""
-    from steps.recommender import saved_model, trained_model
+    from steps.recommender import indexed, saved_model, trained_model
     from steps.recommender.recommend import OUTPUTS
 
     trained = trained_model.load(work.input("model"))
@@ -33,6 +41,9 @@ def run(_inputs: Inputs, work: Workspace) -> None:
     print(f"exported {len(trained.vocabulary.users):,} users and {len(trained.vocabulary.titles):,} titles", flush=True)
 
     smoke = saved_model.smoke_test(trained, folder)
+    index = indexed.export_index(trained, folder) if indexed.is_wanted(inputs.index, trained) else None
+    if index:
+        print(indexed.told(index), flush=True)
     description = {
         "signatures": {
             name: {"inputs": inputs, "outputs": {"rating": "float32"}}
@@ -42,6 +53,7 @@ def run(_inputs: Inputs, work: Workspace) -> None:
         "rating_scale": asdict(trained.scale),
         "model": trained.config.model,
         "smoke_test": smoke,
+        "index": asdict(index) if index else None,
     }
     (folder / "titles.json").write_text(json.dumps(trained.vocabulary.titles, ensure_ascii=False))
     (folder / "export.json").write_text(json.dumps(description, indent=2, ensure_ascii=False))

@@ -50,7 +50,8 @@ a TensorFlow SavedModel that needs no custom Python
   assets.extra/    tf_serving_warmup_requests: what servers answer before their first client
   export.json      signatures, rating scale, result of the smoke test, and `samples`: some of its requests, by columns,
                    with the ratings that a server should answer
-  titles.json      the titles that it knows""",
+  titles.json      the titles that it knows
+  index/           where an index was exported: the signature `recommend` in a SavedModel that needs ScaNN""",
     REPORT: """\
 what a person reads
   report.html      one self-contained page

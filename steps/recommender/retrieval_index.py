@@ -28,7 +28,8 @@ REORDERED: Final = 10
 """How many times `k` vectors are compared again."""
 BATCH: Final = 32
 """Queries at a time, where more than one is measured."""
-_QUERIES: Final = 96
+QUERIES: Final = 96
+"""How many are measured."""
 _ROUNDS: Final = 3
 
 
@@ -101,7 +102,7 @@ def compare(vectors: Vectors, queries: Vectors, k: int, leaves: Leaves) -> tuple
     index = scann(vectors, k, leaves)
     built = time.perf_counter() - started
     searches = [tf.function(exact), tf.function(index)]
-    chosen = queries[:_QUERIES]
+    chosen = queries[:QUERIES]
     truth, found = (_places(search, chosen) for search in searches)
     single = _times(searches, chosen, 1)
     batched = _times(searches, chosen, BATCH)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from steps.entry import StepError
 from steps.recommender import load_and_predict, warmup
 from steps.recommender.check_lists import check_lists
-from steps.recommender.recommend import INPUTS, MATRICES, Recommender
+from steps.recommender.recommend import INPUTS, MATRICES, Find, Recommender
 from steps.recommender.trained_model import TrainedModel
 from steps.recommender.vocabulary import OOV_ROW
 
@@ -61,7 +61,8 @@ def signatures_of(trained: TrainedModel) -> dict[str, dict[str, str]]:
 class RatingService(tf.Module):  # type: ignore[misc]
     """Looks users and titles up and answers ratings within the scale."""
 
-    def __init__(self, trained: TrainedModel) -> None:
+    def __init__(self, trained: TrainedModel, find: Find | None = None) -> None:
+        """`find` looks for the candidates of lists; without it, they are all titles."""
         super().__init__()
         # The variables are kept without the Keras object that made them: loading it would need its Python class.
         self.weights = list(trained.model.variables)
@@ -72,7 +73,7 @@ class RatingService(tf.Module):  # type: ignore[misc]
         self._last_moment = tf.constant(trained.last_moment, tf.int64)
         self._users = _lookup(trained.vocabulary.users)
         self._titles = _lookup(trained.vocabulary.titles)
-        self._recommender = Recommender(trained, self._users, self._titles)
+        self._recommender = Recommender(trained, self._users, self._titles, find)
 
     def signatures(self) -> dict[str, Any]:
         """The concrete function of each of the model's signatures."""
