@@ -50,7 +50,7 @@ def test_a_broken_setting_is_shown_at_its_place(tmp_path: Path, capsys: pytest.C
         f" --> {tmp_path}/wf.toml:1:2\n"
         "  |\n"
         "1 | [dokcer]\n"
-        "  |  ^^^^^^ known: docker, images, network\n"
+        "  |  ^^^^^^ known: docker, images, network, run\n"
         "\n"
         "1 error\n"
     )
