@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -87,9 +87,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         limits = RestLimits(settings.body_bytes, settings.timeout_seconds)
         app = RestApp(inference, settings.metrics_path, cors=settings.cors)
         rest = Listener(app.respond, limits, CORS if settings.cors else b"")
-        rpc = await _rpc_server(settings, inference)
-        await rest.start(settings.host, settings.rest_port)
-        following = asyncio.create_task(_follow(manager, settings))
+        rpc = _rpc_server(settings, inference)
+
+        async def listen() -> None:
+            await rest.start(settings.host, settings.rest_port)
+            await rpc.start()
+
+        following = asyncio.create_task(_follow(manager, settings, listen))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping: running requests have %g s to finish", settings.drain_seconds)
@@ -103,9 +107,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             predictions.close()
 
 
-async def _follow(manager: Manager, settings: Settings) -> None:
-    """Load what the settings say, then what appears; read the configuration again when it changes."""
+async def _follow(manager: Manager, settings: Settings, listen: Callable[[], Awaitable[None]]) -> None:
+    """Load what the settings say, then what appears; read the configuration again when it changes.
+
+    Nobody is listened to before the first is done, as in TensorFlow Serving: probes take a port that answers for a
+    model that does.
+    """
     await manager.configure(settings.models)
+    await listen()
     read = time.monotonic()
     while True:
         waits = [seconds for seconds in (settings.poll_seconds, settings.config_poll_seconds) if seconds > 0]
@@ -120,7 +129,7 @@ async def _follow(manager: Manager, settings: Settings) -> None:
             log.error("what is served stays as it is: %s", error)  # noqa: TRY400
 
 
-async def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Server:
+def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Server:
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", settings.message_bytes),
@@ -133,5 +142,4 @@ async def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Serv
     health_pb2_grpc.add_HealthServicer_to_server(Health(inference.manager), server)
     if settings.port:
         server.add_insecure_port(f"{settings.host}:{settings.port}")
-    await server.start()
     return server

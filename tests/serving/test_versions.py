@@ -128,6 +128,14 @@ def test_a_configuration_has_several_models_versions_and_labels(models: Path, tm
         assert client.get("/v1/models/echo")[0] == 404
 
 
+def test_nobody_is_answered_before_what_is_there_is_loaded(tmp_path: Path) -> None:
+    """A probe that finds the port open finds the model, too: TensorFlow Serving's status is 200 also while it loads."""
+    half_plus(tmp_path / "1", 2.0)
+
+    with running("--model_name=half", f"--model_base_path={tmp_path}", ready=False) as client:
+        assert states(client) == {"1": "AVAILABLE"}
+
+
 def test_before_a_model_is_there_the_server_is_not_ready(tmp_path: Path) -> None:
     """It lives, waits and says so."""
     with running("--model_name=half", f"--model_base_path={tmp_path}", ready=False) as client:
