@@ -12,7 +12,7 @@ from typing import Final
 from steps.recommender.metrics import Estimate
 
 WIDTH: Final = 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 18, 10, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 18, 10, 42
 
 Point = tuple[float, float]
 Scale = Callable[[float], float]
@@ -49,7 +49,9 @@ def line_chart(title: str, lines: Sequence[Line], *, x_axis: str, y_axis: str, m
     """Lines over a common x axis, each named at its end by the legend; `mark` is ringed."""
     height = 250
     points = [point for line in lines for point in line.points]
-    x, x_ticks = _axis(min(p[0] for p in points), max(p[0] for p in points), _LEFT, WIDTH - _RIGHT, whole=True)
+    places = [p[0] for p in points]
+    whole = all(float(place).is_integer() for place in places)
+    x, x_ticks = _axis(min(places), max(places), _LEFT, WIDTH - _RIGHT, whole=whole)
     y, y_ticks = _axis(min(p[1] for p in points), max(p[1] for p in points), height - _BOTTOM, _TOP + 18)
     marks = [*_x_axis(x, x_ticks, _TOP + 18, height - _BOTTOM, x_axis, _LEFT), *_y_axis(y, y_ticks, y_axis)]
     for line in lines:
