@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.docker
 _SCRIPT = "echo A >> /storage/ledger; for i in 1 2 3 4; do echo $i; sleep 1; done; echo whole > /outputs/x/file"
 _SOON = 5
 """Lines within which the job prints its first for the first time."""
+_LONG_ENOUGH = 6
+"""Seconds after which the job has ended."""
 
 
 @pytest.fixture(name="engine", scope="module")
@@ -25,6 +28,27 @@ def _engine(tmp_path_factory: pytest.TempPathFactory, base_image: str) -> Iterat
     engine = PrivateEngine(tmp_path_factory.mktemp("engine"), base_image, bridge=f"wf{uuid4().hex[:8]}")
     yield engine
     engine.close()
+
+
+def test_a_job_that_ends_without_its_engine_has_ended(engine: PrivateEngine, tmp_path: Path, base_image: str) -> None:
+    """Its outputs count. What it printed meanwhile is lost, which a note says."""
+    project = Faulty.make(tmp_path / "project", "docker", base_image, engine.address)
+    job = {"uses": "script@v1", "with": {"image": base_image, "script": _SCRIPT}, "outputs": {"x": {"type": "volume"}}}
+    (project.root / "flow.yaml").write_text(f"jobs: {{A: {job}}}")
+    told = []
+    with project.start("run", "flow.yaml", "--output", "plain") as wf:
+        assert wf.stdout is not None
+        for line in wf.stdout:
+            told.append(line)
+            if line.endswith("│ 1\n"):
+                engine.end()
+                time.sleep(_LONG_ENOUGH)
+                engine.begin()
+    note = "and the job has ended well meanwhile; the engine keeps nothing that was printed while it was away"
+    assert wf.returncode == 0, "".join(told)
+    assert any(note in line for line in told), "".join(told)
+    assert project.starts() == {"A": 1}
+    assert project.wf("logs", "1", "A")[1].split() == ["1"]
 
 
 @pytest.mark.parametrize(

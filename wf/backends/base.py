@@ -87,6 +87,8 @@ class Adopted:
     handle: Handle
     age: float
     """Seconds since its start."""
+    ended: bool = False
+    """Whether it has ended by itself: what it prints while its engine is away, that engine never hears."""
 
 
 class Backend(Protocol):

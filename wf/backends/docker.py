@@ -167,7 +167,8 @@ class DockerBackend:
         if launch.storage:
             self._storage = launch.storage, around
         age = max(0.0, time.time() - datetime.fromisoformat(adopted["State"]["StartedAt"][:19] + "+00:00").timestamp())
-        return Adopted(Container(adopted["Id"], output, launch, around, client, views), age)
+        container = Container(adopted["Id"], output, launch, around, client, views)
+        return Adopted(container, age, ended=not adopted["State"]["Running"])
 
     def await_engine(self, patience: float, given_up: threading.Event) -> bool:
         """Ask it every half second; one that starts may refuse, or be silent, for a while."""

@@ -35,6 +35,8 @@ ENGINE_PATIENCE = 120.0
 MOST_OUTAGES = 3
 """How often a job goes on after an engine went away."""
 
+_ENDED_UNHEARD = "has ended well meanwhile; the engine keeps nothing that was printed while it was away"
+
 
 class Worker:
     """Starts one task, reads its log, waits for it, removes its traces and stores what it has left."""
@@ -178,7 +180,7 @@ class Worker:
             return exit_
         adopted = self._shared.backend.adopt(launch, self._task.id)
         if adopted is not None:
-            self._note("the engine is back, and the job outlived it")
+            self._note(f"the engine is back, and the job {_ENDED_UNHEARD if adopted.ended else 'outlived it'}")
             return self._follow(adopted.handle, time.monotonic() - adopted.age, log)
         self._note("the engine is back: the job starts once more")
         if self._handle is not None:
