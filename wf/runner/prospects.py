@@ -57,15 +57,14 @@ class Prospects:
                 return Prospect("skipped", f"it needs `{skipped}`, which is skipped")
             if doubtful := next((need for need in task.needs if need in self._doubtful), None):
                 return Prospect("perhaps", f"only if `{doubtful}` runs")
-        before = list(ancestors(self._needs, task.id))
         if task.condition.after == "failure":
-            if all(job in self._ends for job in before):
+            if all(job in self._ends for job in ancestors(self._needs, task.id)):
                 return Prospect("skipped", "`failure()`: all jobs before it are done, or skipped")
             return Prospect("perhaps", "only if a job before it fails")
         if (job := self._undecided(task)) is not None:
             return Prospect("perhaps", f"only if `{task.condition.text}`, which is known after `{job}`")
         try:
-            reason = why_not(task.condition, self._ends, before, self._text_of, self._metric_of)
+            reason = why_not(task.condition, self._ends, (), self._text_of, self._metric_of)
         except TaskFailed as problem:
             return Prospect("runs", f"it fails: {problem}")
         return Prospect("skipped", reason) if reason else Prospect("runs")
