@@ -60,12 +60,12 @@ def test_a_run_of_steps_with_nothing_to_do_imports_nothing_slow(tmp_path: Path) 
 
 
 @pytest.mark.docker
-def test_a_run_of_containers_with_nothing_to_do_imports_nothing_slow(tmp_path: Path, base_image: str) -> None:
-    """Once all is done, a run asks the engine for images without the Docker SDK."""
+def test_a_run_of_containers_imports_little(tmp_path: Path, base_image: str) -> None:
+    """The engine is asked without the Docker SDK, whether there is something to do or not."""
     (tmp_path / "wf.toml").touch()
     parameters = f"{{image: {base_image!r}, script: 'echo 1 > /outputs/out/number'}}"
     workflow = f"jobs: {{a: {{uses: script@v1, with: {parameters}, outputs: {{out: {{type: volume}}}}}}}}"
     (tmp_path / "one.yaml").write_text(workflow)
     command = ["run", "one.yaml", "--backend", "docker"]
-    assert "docker" in imported_by(tmp_path, *command)
+    assert not {"docker", "requests"} & imported_by(tmp_path, *command)
     assert imported_by(tmp_path, *command) == set()

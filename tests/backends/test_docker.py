@@ -330,6 +330,29 @@ def test_an_engine_that_goes_away_has_not_let_a_task_succeed(
     assert lab.backend.sweep([7]) == 1
 
 
+def test_an_engine_elsewhere_is_asked_by_the_sdk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: Callable[..., Task]
+) -> None:
+    """Addresses that are not plain sockets, such as those with TLS or ssh, are the SDK's business: all works alike."""
+    address = find_engine().address
+    if not address.startswith("unix://"):
+        pytest.skip("the engine is not behind a socket of this machine")
+    monkeypatch.setenv("DOCKER_HOST", f"http+{address}")
+    backend = DockerBackend(tmp_path, Settings())
+    elsewhere = Lab(backend, tmp_path)
+    handle, launch = elsewhere.start(shell("echo one; sleep 2; echo two; exit 3"))
+    adopted = backend.adopt(launch, "job")
+    assert adopted is not None
+    assert not adopted.ended
+    assert b"".join(backend.logs(adopted.handle)) == b"one\ntwo\n"
+    assert elsewhere.finish(handle) == (b"one\ntwo\n", Exit(3))
+    backend.destroy(handle)
+    with pytest.raises(EnvironmentProblem) as caught:
+        elsewhere.start(shell("true", resources=Resources(memory=1)))
+    assert str(caught.value).startswith("job `job` could not start: Minimum memory limit")
+    backend.teardown()
+
+
 def test_a_task_that_cannot_start_leaves_nothing(lab: Lab, shell: Callable[..., Task]) -> None:
     """What the engine refuses is one short error that names the job."""
     with pytest.raises(EnvironmentProblem) as caught:

@@ -16,13 +16,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wf.backends import containers
 from wf.backends.base import Adopted, Exit, Handle, Launch
+from wf.backends.containers import remove_container, remove_volume
 from wf.backends.convert import ROLE, Surroundings, can_join, inputs_folder, joined_to, to_container_config
-from wf.backends.engine import Engine, find_doorway, find_engine, remove_container, remove_volume, reporting
+from wf.backends.engine import Engine, find_doorway, find_engine, reporting
 from wf.backends.holders import Holders, Place
 from wf.backends.images import Images, Wanted
 from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
+from wf.backends.questions import NOT_FOUND, Output, RefusalError
 from wf.backends.views import View, Views
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
@@ -34,13 +37,12 @@ from wf.settings import Settings
 
 @dataclass(eq=False)
 class Container:
-    """A handle. `client` belongs to the thread that started it."""
+    """A handle."""
 
     id: str
-    output: Iterator[bytes]
+    output: Output
     launch: Launch
     around: Surroundings
-    client: Any
     views: Mapping[str, View]
     place: Place | None = None
     """In which network it runs, until it has ended; nothing if it shares it with none."""
@@ -121,17 +123,12 @@ class DockerBackend:
         if can_join(to_container_config(launch, around)):
             place = self._holders.enter(engine, around, to_come=self._follow.get(launch.task.id, 0))
         try:
-            client = engine.connect()
+            views = self._views.open(engine, launch, around)
+            around = replace(around, views={name: view.volume for name, view in views.items()})
             try:
-                views = self._views.open(client, launch, around)
-                around = replace(around, views={name: view.volume for name, view in views.items()})
-                try:
-                    running = self._start_container(client, launch, around, place)
-                except BaseException:
-                    self._views.close(client, views)
-                    raise
+                running = self._start_container(engine, launch, around, place)
             except BaseException:
-                client.close()
+                self._views.close(engine, views)
                 raise
         except BaseException:
             if place:
@@ -139,26 +136,24 @@ class DockerBackend:
             raise
         if launch.storage:
             self._storage = launch.storage, around
-        return Container(*running, launch, around, client, views, place)
+        return Container(*running, launch, around, views, place)
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:
         """Find its container, with its views and the log that the engine has kept; remove what is of no use."""
         engine = self._found_engine()
         around = self._surroundings(launch, engine)
-        client = engine.connect()
         wanted = [f"wf.project={self._project}", f"wf.run={launch.run}", f"wf.job={job}"]
         with reporting(f"job `{launch.task.id}` cannot be carried on with"):
             adopted = None
-            for each in client.containers(all=True, filters={"label": wanted}):
-                found = client.inspect_container(each["Id"])
+            for each in containers.containers_with(engine, *wanted):
+                found = containers.inspect(engine, each["Id"])
                 if adopted is None and is_of_use(found):
                     adopted = found
                 else:
-                    remove_container(client, each["Id"])
+                    remove_container(engine, each["Id"])
             if adopted is None:
-                client.close()
                 return None
-            output = client.logs(adopted["Id"], stream=True, follow=True)
+            output = engine.follow(adopted["Id"], attach=False)
         views = {
             mount["Destination"].removeprefix("/inputs/"): View(mount["Name"])
             for mount in adopted["Mounts"]
@@ -167,7 +162,7 @@ class DockerBackend:
         if launch.storage:
             self._storage = launch.storage, around
         age = max(0.0, time.time() - datetime.fromisoformat(adopted["State"]["StartedAt"][:19] + "+00:00").timestamp())
-        container = Container(adopted["Id"], output, launch, around, client, views)
+        container = Container(adopted["Id"], output, launch, around, views)
         return Adopted(container, age, ended=not adopted["State"]["Running"])
 
     def await_engine(self, patience: float, given_up: threading.Event) -> bool:
@@ -181,47 +176,50 @@ class DockerBackend:
         return False
 
     def _start_container(
-        self, client: Any, launch: Launch, around: Surroundings, place: Place | None
-    ) -> tuple[str, Iterator[bytes]]:
+        self, engine: Engine, launch: Launch, around: Surroundings, place: Place | None
+    ) -> tuple[str, Output]:
         config = to_container_config(launch, around)
         if place and place.holder:
             if place.holder.is_ready():
                 # It may have died; if it was something else, a start in a network of its own will say so.
                 with contextlib.suppress(EnvironmentProblem):
-                    return self._run(client, launch, joined_to(config, place.holder.id))
+                    return self._run(engine, launch, joined_to(config, place.holder.id))
             self._holders.forsake(place)
-        return self._run(client, launch, config)
+        return self._run(engine, launch, config)
 
-    def _run(self, client: Any, launch: Launch, config: Mapping[str, Any]) -> tuple[str, Iterator[bytes]]:
+    def _run(self, engine: Engine, launch: Launch, config: Mapping[str, Any]) -> tuple[str, Output]:
         with reporting(f"job `{launch.task.id}` could not start"):
             # The name is for people; its end keeps apart the attempts of one job.
             name = f"wf-{launch.run}-{re.sub('[^A-Za-z0-9_.-]', '-', launch.task.id)}-{secrets.token_hex(3)}"
-            created = client.create_container_from_config(config, name)["Id"]
+            created = containers.create(engine, config, name)
             try:
-                output = client.attach(created, stream=True)
-                client.start(created)
+                output = engine.follow(created, attach=True)
+                try:
+                    containers.start(engine, created)
+                except BaseException:
+                    output.close()
+                    raise
             except BaseException:
-                remove_container(client, created)
+                remove_container(engine, created)
                 raise
         return created, output
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
-        """The attached stream: chunks of at most 32 KiB, as fast as they are taken."""
+        """The attached stream, as fast as it is taken."""
         container = _own(handle)
         with reporting(f"the log of job `{container.launch.task.id}` broke off"):
-            yield from container.output
+            yield from container.output.chunks
 
     def wait(self, handle: Handle) -> Exit:
         """Wait, then look at the container itself, which is why the engine must not remove it by itself."""
-        container = _own(handle)
-        name = container.launch.task.id
-        import docker.errors
-
-        with reporting(f"the engine cannot say how job `{name}` ended"):
+        container, engine = _own(handle), self._found_engine()
+        with reporting(f"the engine cannot say how job `{container.launch.task.id}` ended"):
             try:
-                container.client.wait(container.id)
-                found = container.client.inspect_container(container.id)
-            except docker.errors.NotFound:
+                containers.wait(engine, container.id)
+                found = containers.inspect(engine, container.id)
+            except RefusalError as refusal:
+                if refusal.status != NOT_FOUND:
+                    raise
                 return Exit(125, error="its container is gone: something other than wf removed it")
         self._leave_network(container)
         # Here, and not only in `destroy`: whoever stores the outputs must be able to read them.
@@ -235,54 +233,46 @@ class DockerBackend:
         )
 
     def stop(self, handle: Handle, *, kill: bool = False) -> None:
-        """Send the signal, over a connection of its own as this may be another thread."""
-        import docker.errors
-        import requests
-
+        """Send the signal."""
         container = _own(handle)
         # It may have ended on its own, or be gone, or the engine may be: then `wait` says so.
-        gone = contextlib.suppress(docker.errors.APIError, requests.RequestException)
-        with gone, contextlib.closing(self._found_engine().connect()) as client:
-            client.kill(container.id, "SIGKILL" if kill else "SIGTERM")
+        with contextlib.suppress(OSError):
+            containers.kill(self._found_engine(), container.id, "SIGKILL" if kill else "SIGTERM")
 
     def destroy(self, handle: Handle) -> None:
         """Remove the container with its anonymous volumes; what it wrote becomes the caller's."""
-        container = _own(handle)
+        container, engine = _own(handle), self._found_engine()
         try:
             self._own_outputs(container)
         finally:
-            remove_container(container.client, container.id)
+            container.output.close()
+            remove_container(engine, container.id)
             self._leave_network(container)
-            self._views.close(container.client, container.views)
-            container.client.close()
+            self._views.close(engine, container.views)
 
     def teardown(self) -> None:
         """Remove what tasks shared, and take over what they left in the storage. Containers go with their tasks."""
         if self._engine is None:
             return
-        self._holders.remove_all(self._engine.connect)
-        if not self._views.are_shared and not self._storage:
-            return
-        with contextlib.closing(self._engine.connect()) as client:
-            self._views.close_shared(client)
-            if self._storage:
-                folder, around = self._storage
-                take_over(client, {"/storage": folder}, around, "the storage", keep_open=True)
+        self._holders.remove_all()
+        self._views.close_shared(self._engine)
+        if self._storage:
+            folder, around = self._storage
+            take_over(self._engine, {"/storage": folder}, around, "the storage", keep_open=True)
 
     def sweep(self, runs: Collection[int]) -> int:
         """Remove the containers and volumes of runs of this project."""
         if not runs:
             return 0
-        ours, numbers = {"label": [f"wf.project={self._project}"]}, set(map(str, runs))
-        with contextlib.closing(self._found_engine().connect()) as client, reporting("leftovers cannot be removed"):
-            containers = client.containers(all=True, filters=ours)
-            volumes = client.volumes(filters=ours)["Volumes"] or ()
-            left = [each for each in containers if each["Labels"].get("wf.run") in numbers]
+        ours, numbers, engine = f"wf.project={self._project}", set(map(str, runs)), self._found_engine()
+        with reporting("leftovers cannot be removed"):
+            known, volumes = containers.containers_with(engine, ours), containers.volumes_with(engine, ours)
+            left = [each for each in known if each["Labels"].get("wf.run") in numbers]
             for each in left:
-                remove_container(client, each["Id"])
+                remove_container(engine, each["Id"])
             left_volumes = [each for each in volumes if each["Labels"].get("wf.run") in numbers]
             for each in left_volumes:
-                remove_volume(client, each["Name"])
+                remove_volume(engine, each["Name"])
         return len(left) + len(left_volumes)
 
     @property
@@ -341,7 +331,7 @@ class DockerBackend:
             folders["/state"] = launch.state
         if launch.cache:
             folders["/cache"] = launch.cache
-        take_over(container.client, folders, container.around, f"job `{launch.task.id}`")
+        take_over(self._found_engine(), folders, container.around, f"job `{launch.task.id}`")
         close_folders(launch.outputs)
         container.is_owned = True
 

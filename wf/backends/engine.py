@@ -1,24 +1,37 @@
 """Where the Docker engine is, how to talk to it, and what it can do.
 
-The SDK is imported when a connection is made: that costs 0.2 s, which only commands that change something shall pay.
+An engine behind a socket of this machine is asked without the SDK, whose import takes 0.2 s. The SDK is for what is
+rare (builds, pulls, deployments) and for engines elsewhere.
 """
 
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from wf.backends.questions import UNIX, Answer, RefusalError, ask, plain_host
+from wf.backends.questions import (
+    NOT_FOUND,
+    UNIX,
+    Answer,
+    Output,
+    RefusalError,
+    accepted,
+    ask,
+    follow,
+    plain_host,
+    target,
+)
 from wf.control.control import Doorway
 from wf.errors import EngineGone, EnvironmentProblem
 
 OLDEST_API = (1, 40)
 """Docker 19.03: the first that takes GPU requests."""
+PATIENCE = 60
+"""Seconds that an engine has for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +86,43 @@ class Engine:
             return "nvidia"
         return ""
 
-    def ask(self, path: str, method: str = "GET", body: object = None) -> Answer | None:
-        """What it answers; nothing if there is no such thing. Raises `OSError` and the like."""
-        return _ask(self.endpoint, f"/v{self.api}{path}", method=method, body=body)
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: object = None,
+        query: Mapping[str, str] = {},
+        timeout: float | None = PATIENCE,
+    ) -> Answer:
+        """What it answers to a question of its API.
+
+        Raises `RefusalError` if it refuses, and `OSError` if it does not answer.
+        """
+        return _ask(self.endpoint, target(f"/v{self.api}{path}", query), timeout, method, body)
+
+    def find(self, path: str) -> Any:
+        """What it knows of something; nothing if there is no such thing."""
+        try:
+            return self.ask(path).value
+        except RefusalError as refusal:
+            if refusal.status != NOT_FOUND:
+                raise
+            return None
+
+    def follow(self, container: str, *, attach: bool) -> Output:
+        """What a container prints: from now on, or also what it has printed before."""
+        if self.address.startswith(UNIX):
+            path = f"/v{self.api}/containers/{container}/{'attach' if attach else 'logs'}"
+            wanted = {"stdout": "1", "stderr": "1", "stream" if attach else "follow": "1"}
+            return follow(self.address, target(path, wanted), PATIENCE, "POST" if attach else "GET")
+        client = self.connect()
+        try:
+            how = {"stream": True} if attach else {"stream": True, "follow": True}
+            chunks = (client.attach if attach else client.logs)(container, **how)
+        except BaseException:
+            client.close()
+            raise
+        return Output(chunks, client.close)
 
     def connect(self) -> Any:
         """A new `docker.APIClient`, untyped as its stubs are too incomplete.
@@ -90,14 +137,17 @@ def find_engine(timeout: int = 10) -> Engine:
     endpoint = _endpoint()
     address = str(endpoint["base_url"])
     with reporting(f"no Docker engine answers at {address}"):
-        version = _told(_ask(endpoint, "/version", timeout))
-        if _numbers(version["ApiVersion"]) < OLDEST_API:
+        # Its version is not asked for by itself: that starts programs, as what it says of itself does again.
+        api = _ask(endpoint, "/_ping", timeout).headers.get("api-version")
+        if api is None:
+            raise RefusalError("it does not say which API it speaks")
+        info = _ask(endpoint, f"/v{api}/info", timeout).value
+        if _numbers(api) < OLDEST_API:
             raise EnvironmentProblem(
-                f"the Docker engine at {address} is too old: {version['Version']}, API {version['ApiVersion']}",
+                f"the Docker engine at {address} is too old: {info['ServerVersion']}, API {api}",
                 hint="Docker 19.03 (API 1.40) or newer is needed.",
             )
-        info = _told(_ask(endpoint, f"/v{version['ApiVersion']}/info", timeout))
-        return Engine(endpoint, version["Version"], version["ApiVersion"], info)
+        return Engine(endpoint, info["ServerVersion"], api, info)
 
 
 def find_doorway(engine: Engine) -> Doorway | None:
@@ -107,8 +157,7 @@ def find_doorway(engine: Engine) -> Doorway | None:
     if not engine.address.startswith(("unix://", "http+unix://")):
         return None
     with reporting("the usual network of the engine cannot be looked up"):
-        answer = engine.ask("/networks/bridge")
-        network = answer.value if answer else {"IPAM": {"Config": ()}}
+        network = engine.find("/networks/bridge") or {"IPAM": {"Config": ()}}
     gateways = [each["Gateway"] for each in network["IPAM"]["Config"] or () if "." in each.get("Gateway", "")]
     return Doorway(gateways[0], gateways[0]) if gateways else None
 
@@ -142,28 +191,6 @@ def _as_problem(what: str, error: Exception) -> EnvironmentProblem | None:
     return (kind or EnvironmentProblem)(f"{what}: {reason}", hint=hint)
 
 
-def remove_container(client: Any, container_id: str) -> None:
-    """Remove a container whatever it does, with the volumes that have no name; it may be gone, or going, already."""
-    import docker.errors
-
-    with reporting(f"container {container_id[:12]} cannot be removed"), suppress(docker.errors.NotFound):
-        try:
-            client.remove_container(container_id, force=True, v=True)
-        except docker.errors.APIError as error:
-            if error.status_code != 409:
-                raise
-            # Somebody else is removing it.
-            client.wait(container_id, condition="removed")
-
-
-def remove_volume(client: Any, name: str) -> None:
-    """Remove a volume, which may be gone already."""
-    import docker.errors
-
-    with reporting(f"volume {name} cannot be removed"), suppress(docker.errors.NotFound):
-        client.remove_volume(name)
-
-
 def _endpoint() -> dict[str, Any]:
     if host := plain_host():
         return {"base_url": host}
@@ -183,31 +210,20 @@ def _endpoint() -> dict[str, Any]:
 
 
 def _ask(
-    endpoint: Mapping[str, Any], path: str, timeout: int = 60, method: str = "GET", body: object = None
-) -> Answer | None:
+    endpoint: Mapping[str, Any], target: str, timeout: float | None, method: str = "GET", body: object = None
+) -> Answer:
     host = str(endpoint["base_url"])
     if host.startswith(UNIX):
-        answer = ask(host, path, timeout, method, body)
-    else:
-        with closing(_client(endpoint, "auto", timeout)) as client:
-            response = client.request(method, client.base_url + quote(path, safe="/?=&"), json=body)
-        failed = response.status_code >= 400
-        value = {"message": response.text} if failed else response.json() if response.content else None
-        answer = Answer(response.status_code, {k.lower(): text for k, text in response.headers.items()}, value)
-    if answer.status == 404:
-        return None
-    if answer.status >= 400:
-        raise RefusalError((answer.value or {}).get("message", f"HTTP {answer.status}"))
-    return answer
+        return accepted(ask(host, target, timeout, method, body))
+    with closing(_client(endpoint, ".".join(map(str, OLDEST_API)))) as client:
+        response = client.request(method, client.base_url + target, timeout=timeout, json=body)
+    value = None
+    if response.content and "json" in response.headers.get("Content-Type", ""):
+        value = response.json()
+    return accepted(Answer(response.status_code, {k.lower(): text for k, text in response.headers.items()}, value))
 
 
-def _told(answer: Answer | None) -> Any:
-    if answer is None:
-        raise RefusalError("it does not know what every engine knows")
-    return answer.value
-
-
-def _client(endpoint: Mapping[str, Any], version: str, timeout: int = 60) -> Any:
+def _client(endpoint: Mapping[str, Any], version: str, timeout: int = PATIENCE) -> Any:
     from docker import APIClient
 
     return APIClient(**endpoint, version=version, timeout=timeout)

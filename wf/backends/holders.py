@@ -5,20 +5,19 @@ rest of a short task. One that joins another's (`container:ID`) does not. So a r
 sleep, and its tasks join them, never two at once: a holder's network is as much a task's own as if it were new. What
 another task may have changed in it, the files that name hosts, is compared before the next one joins.
 
-A holder is made for a task, which joins it, and only where enough tasks follow. The engine works at it while the SDK is
-imported and the task's views are opened, which is why it is asked without the SDK. It carries the labels of its run, is
+A holder is made for a task, which joins it, and only where enough tasks follow. The engine works at it while
+the task's views are opened. It carries the labels of its run, is
 removed with it, and is swept up like any other container.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
+from wf.backends.containers import create, remove_container, start
 from wf.backends.convert import HOST_FILES, Surroundings, to_holder_config
-from wf.backends.engine import Engine, remove_container, reporting
+from wf.backends.engine import Engine, reporting
 from wf.errors import EnvironmentProblem
 
 WORTH_IT = 3
@@ -53,20 +52,26 @@ class Holder:
         except EnvironmentProblem:
             return False
 
+    def remove(self) -> None:
+        """Remove its container, if there is one."""
+        self._maker.join()
+        if self.id:
+            remove_container(self._engine, self.id)
+
     def _make(self) -> None:
         # The image may have no `sleep`: tasks have networks of their own then.
         with suppress(EnvironmentProblem), reporting("a holder could not start"):
-            created = self._engine.ask("/containers/create", "POST", to_holder_config(self._around))
-            if created:
-                self.id = created.value["Id"]
-                self._engine.ask(f"/containers/{self.id}/start", "POST")
-                self._host_files = self._find_host_files()
+            self.id = create(self._engine, to_holder_config(self._around))
+            start(self._engine, self.id)
+            self._host_files = self._find_host_files()
 
     def _find_host_files(self) -> tuple[str, ...]:
         """Size, time and mode of each file that all containers in a network share, as the engine writes them."""
         # Without the HEAD the engine would pack the files, which takes 100 times as long.
-        asked = (self._engine.ask(f"/containers/{self.id}/archive?path={path}", "HEAD") for path in HOST_FILES)
-        return tuple(answer.headers["x-docker-container-path-stat"] for answer in asked if answer)
+        asked = (
+            self._engine.ask(f"/containers/{self.id}/archive", "HEAD", query={"path": path}) for path in HOST_FILES
+        )
+        return tuple(answer.headers["x-docker-container-path-stat"] for answer in asked)
 
 
 @dataclass(slots=True)
@@ -128,12 +133,12 @@ class Holders:
             if place.holder:
                 self._free.setdefault(place.network, []).append(place.holder)
 
-    def remove_all(self, connect: Callable[[], Any]) -> None:
-        """Remove every holder; nobody joins any more. `connect` makes a client of the engine for one thread."""
+    def remove_all(self) -> None:
+        """Remove every holder; nobody joins any more."""
         with self._lock:
             self._makes_more = False
         problems: list[EnvironmentProblem] = []
-        removers = [threading.Thread(target=_remove, args=[each, connect, problems]) for each in self._all]
+        removers = [threading.Thread(target=_remove, args=[each, problems]) for each in self._all]
         for remover in removers:
             remover.start()
         for remover in removers:
@@ -142,12 +147,8 @@ class Holders:
             raise problems[0]
 
 
-def _remove(holder: Holder, connect: Callable[[], Any], problems: list[EnvironmentProblem]) -> None:
-    holder.is_ready()
-    if not holder.id:
-        return
+def _remove(holder: Holder, problems: list[EnvironmentProblem]) -> None:
     try:
-        with closing(connect()) as client:
-            remove_container(client, holder.id)
+        holder.remove()
     except EnvironmentProblem as problem:
         problems.append(problem)

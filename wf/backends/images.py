@@ -121,8 +121,8 @@ class Images:
 
     def _id_of(self, ref: str) -> str | None:
         with reporting(f"image `{ref}` cannot be looked up"):
-            found = self._engine.ask(f"/images/{ref}/json")
-        return str(found.value["Id"]) if found else None
+            found = self._engine.find(f"/images/{ref}/json")
+        return str(found["Id"]) if found else None
 
     def _pull(self, ref: str, accounts: Sequence[str] = ()) -> str:
         with self._alone_in(self._root, f"image {ref}", "another wf may be pulling it: waiting"):

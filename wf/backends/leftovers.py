@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wf.backends.engine import Engine, remove_container, remove_volume, reporting
+from wf.backends.containers import containers_with, remove_container, remove_volume, volumes_with
+from wf.backends.engine import Engine, reporting
 from wf.backends.images import BUILT_BY, Images, Wanted
 from wf.host import HostNetwork
 from wf.plan import ProjectImage
@@ -47,9 +48,8 @@ def find_leftovers(
     """
     with contextlib.closing(engine.connect()) as client, reporting("leftovers cannot be listed"):
         project = project_id(root)
-        ours = {"label": [f"wf.project={project.removeprefix('p')}", "wf.run"]}
-        containers = client.containers(all=True, filters=ours)
-        volumes = client.volumes(filters=ours)["Volumes"] or ()
+        ours = f"wf.project={project.removeprefix('p')}", "wf.run"
+        containers, volumes = containers_with(engine, *ours), volumes_with(engine, *ours)
         built = client.images(filters={"label": f"{BUILT_BY}={project}"})
         current = {*deployed, *_current_images(engine, root, settings)}
         goes_on = set(map(str, running()))
@@ -66,9 +66,9 @@ def remove_leftovers(engine: Engine, leftovers: Leftovers) -> None:
 
     with contextlib.closing(engine.connect()) as client, reporting("leftovers cannot be removed"):
         for container in leftovers.containers:
-            remove_container(client, container)
+            remove_container(engine, container)
         for volume in leftovers.volumes:
-            remove_volume(client, volume)
+            remove_volume(engine, volume)
         for image in leftovers.images:
             with contextlib.suppress(docker.errors.NotFound):
                 try:

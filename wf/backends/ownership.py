@@ -5,10 +5,10 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from wf.backends.containers import run_helper
 from wf.backends.convert import Surroundings, to_ownership_config
-from wf.backends.engine import remove_container, reporting
+from wf.backends.engine import Engine, reporting
 from wf.errors import EnvironmentProblem
 
 OPEN_TO_ALL = 0o777
@@ -16,7 +16,7 @@ OPEN_TO_ALL = 0o777
 
 
 def take_over(
-    client: Any, folders: Mapping[str, Path], around: Surroundings, whose: str, *, keep_open: bool = False
+    engine: Engine, folders: Mapping[str, Path], around: Surroundings, whose: str, *, keep_open: bool = False
 ) -> None:
     """Give everything in folders, by the places that they have in a container, to the caller.
 
@@ -27,7 +27,7 @@ def take_over(
         for folder in foreign.values():
             give_to(folder, os.getuid(), os.getgid(), keep_open=keep_open)
     elif foreign:
-        _take_over_in_container(client, foreign, around, whose, keep_open=keep_open)
+        _take_over_in_container(engine, foreign, around, whose, keep_open=keep_open)
 
 
 def has_foreign_files(folder: Path) -> bool:
@@ -68,20 +68,10 @@ def _opened(mode: int) -> int:
 
 
 def _take_over_in_container(
-    client: Any, folders: Mapping[str, Path], around: Surroundings, whose: str, *, keep_open: bool
+    engine: Engine, folders: Mapping[str, Path], around: Surroundings, whose: str, *, keep_open: bool
 ) -> None:
     """Only root may give files away, and a container may be root: of an image that is there anyway."""
     with reporting(f"the files of {whose} in {', '.join(map(str, folders.values()))} stay with another user"):
-        code = run_helper(client, to_ownership_config(folders, around, keep_open=keep_open))
+        code = run_helper(engine, to_ownership_config(folders, around, keep_open=keep_open))
     if code:
         raise EnvironmentProblem(f"the files of {whose} stay with another user: chown exited with {code}")
-
-
-def run_helper(client: Any, config: Mapping[str, Any]) -> int:
-    """Run a container to its end, remove it, and return its exit code."""
-    helper = client.create_container_from_config(config)["Id"]
-    try:
-        client.start(helper)
-        return int(client.wait(helper)["StatusCode"])
-    finally:
-        remove_container(client, helper)

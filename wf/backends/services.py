@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
-from wf.backends.engine import find_doorway, find_engine, remove_container, reporting
+from wf.backends.containers import remove_container
+from wf.backends.engine import find_doorway, find_engine, reporting
 from wf.backends.images import Images, Wanted
 from wf.backends.service import Seen, Service, from_container, to_container
 from wf.control.control import Doorway
@@ -104,7 +105,7 @@ class Services:
                 with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
                     content = tar.extractfile(tar.getmembers()[0])
             finally:
-                remove_container(self._client, created)
+                remove_container(self._engine, created)
         if content is None:
             raise EnvironmentProblem(f"{path} is no file in an image that should have it there")
         return content.read()
@@ -152,7 +153,7 @@ class Services:
                     self.put(created, path, content, mode=0o755)
                 self._client.start(created)
             except BaseException as error:
-                remove_container(self._client, created)
+                remove_container(self._engine, created)
                 if isinstance(error, docker.errors.APIError) and any(
                     words in str(error.explanation) for words in _PORT_TAKEN
                 ):
@@ -218,4 +219,4 @@ class Services:
                 self._client.stop(container, timeout=round(grace))
             except docker.errors.NotFound:
                 return
-        remove_container(self._client, container)
+        remove_container(self._engine, container)

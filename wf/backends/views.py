@@ -19,12 +19,13 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wf.backends.base import Launch
+from wf.backends.containers import create, create_volume, remove_container, remove_volume, run_helper
 from wf.backends.convert import Surroundings, to_handover_config, volume_mount
-from wf.backends.engine import remove_container, remove_volume, reporting
-from wf.backends.ownership import run_helper
+from wf.backends.engine import Engine, reporting
+from wf.backends.questions import RefusalError
 from wf.errors import EnvironmentProblem
 from wf.plan import GatheredOutput
 
@@ -50,7 +51,7 @@ class View:
 
 
 class Views:
-    """The views of one run. Any thread may use it, each with a connection of its own."""
+    """The views of one run. Any thread may use it."""
 
     def __init__(self) -> None:
         self._shared: dict[InputSource, View] = {}
@@ -58,7 +59,7 @@ class Views:
         self._no_overlay_in: set[str] = set()
         """Images for whose tasks overlays were tried in vain."""
 
-    def open(self, client: Any, launch: Launch, around: Surroundings) -> dict[str, View]:
+    def open(self, engine: Engine, launch: Launch, around: Surroundings) -> dict[str, View]:
         """A view for each input of a task that it may change, by the input's name."""
         mode = launch.task.inputs_mode
         if launch.task.is_step or mode == "ro":
@@ -68,46 +69,43 @@ class Views:
         if mode == "shared":  # what is gathered for one task alone is nothing to share
             sources = {name: source for name, source in sources.items() if not isinstance(source, GatheredOutput)}
         if mode == "cow":
-            return self._make(client, {name: launch.inputs[name] for name in sources}, launch, around)
+            return self._make(engine, {name: launch.inputs[name] for name in sources}, launch, around)
         with self._lock:
             new = {sources[name]: name for name in sources if sources[name] not in self._shared}
-            made = self._make(client, {name: launch.inputs[name] for name in new.values()}, launch, around)
+            made = self._make(engine, {name: launch.inputs[name] for name in new.values()}, launch, around)
             self._shared |= {source: made[name] for source, name in new.items()}
             return {name: self._shared[source] for name, source in sources.items()}
 
-    def close(self, client: Any, views: Mapping[str, View]) -> None:
+    def close(self, engine: Engine, views: Mapping[str, View]) -> None:
         """Remove the views of a task whose container is gone; shared ones stay until the end of the run."""
-        _remove(client, [view for view in views.values() if view not in self._shared.values()])
+        _remove(engine, [view for view in views.values() if view not in self._shared.values()])
 
-    @property
-    def are_shared(self) -> bool:
-        """Whether any of them stays until the end of the run."""
-        return bool(self._shared)
-
-    def close_shared(self, client: Any) -> None:
+    def close_shared(self, engine: Engine) -> None:
         """Remove what the tasks of the run have shared."""
-        _remove(client, self._shared.values())
+        _remove(engine, self._shared.values())
         self._shared.clear()
 
-    def _make(self, client: Any, folders: Mapping[str, Path], launch: Launch, around: Surroundings) -> dict[str, View]:
+    def _make(
+        self, engine: Engine, folders: Mapping[str, Path], launch: Launch, around: Surroundings
+    ) -> dict[str, View]:
         if not folders:
             return {}
         start = f"wf-{launch.run}-{secrets.token_hex(6)}"
         views = {name: View(f"{start}-{number}") for number, name in enumerate(folders)}
         with reporting(f"job `{launch.task.id}` cannot get writable inputs"):
             try:
-                user = client.inspect_image(around.image)["Config"].get("User") or "0:0"
-                if not self._are_overlaid(client, views, folders, user, launch.task.inputs_mode, around):
+                user = engine.ask(f"/images/{around.image}/json").value["Config"].get("User") or "0:0"
+                if not self._are_overlaid(engine, views, folders, user, launch.task.inputs_mode, around):
                     for name, view in views.items():
-                        _copy(client, view, folders[name], user, around)
+                        _copy(engine, view, folders[name], user, around)
             except BaseException:
-                _remove(client, views.values())
+                _remove(engine, views.values())
                 raise
         return views
 
     def _are_overlaid(
         self,
-        client: Any,
+        engine: Engine,
         views: Mapping[str, View],
         folders: Mapping[str, Path],
         user: str,
@@ -115,30 +113,28 @@ class Views:
         around: Surroundings,
     ) -> bool:
         """Whether views could be made as overlays, and given to the user of the image, or if shared to all users."""
-        import docker.errors
-
         if around.image in self._no_overlay_in:
             return False
         volumes = {name: view.volume for name, view in views.items()}
         modes = "a+rwX" if mode == "shared" else "u+rwX"
         # The engine says no to a mount that it cannot make, and to a program that the image lacks.
-        with contextlib.suppress(docker.errors.APIError):
+        with contextlib.suppress(RefusalError):
             for name, view in views.items():
-                _overlay(client, view, folders[name], around)
-            if run_helper(client, to_handover_config(volumes, user, modes, around)) == 0:
+                _overlay(engine, view, folders[name], around)
+            if run_helper(engine, to_handover_config(volumes, user, modes, around)) == 0:
                 return True
-        _remove(client, views.values())
+        _remove(engine, views.values())
         self._no_overlay_in.add(around.image)
         return False
 
 
-def _overlay(client: Any, view: View, below: Path, around: Surroundings) -> None:
+def _overlay(engine: Engine, view: View, below: Path, around: Surroundings) -> None:
     labels = dict(around.labels)
-    upper, work = (client.create_volume(part, labels=labels)["Mountpoint"] for part in (view.upper, view.work))
+    upper, work = (create_volume(engine, part, Labels=labels)["Mountpoint"] for part in (view.upper, view.work))
     paths = {"lowerdir": str(below.resolve()), "upperdir": upper, "workdir": work}
     options = [f"{option}={_escaped(path)}" for option, path in paths.items()]
     mount = {"type": "overlay", "device": "overlay", "o": ",".join([*options, "metacopy=on"])}
-    client.create_volume(view.volume, driver="local", driver_opts=mount, labels=labels)
+    create_volume(engine, view.volume, Driver="local", DriverOpts=mount, Labels=labels)
 
 
 def _escaped(path: str) -> str:
@@ -148,17 +144,18 @@ def _escaped(path: str) -> str:
     return path
 
 
-def _copy(client: Any, view: View, folder: Path, user: str, around: Surroundings) -> None:
+def _copy(engine: Engine, view: View, folder: Path, user: str, around: Surroundings) -> None:
     """A volume with a copy, put there through a container that never starts: so it takes nothing of its image."""
-    client.create_volume(view.volume, labels=dict(around.labels))
+    create_volume(engine, view.volume, Labels=dict(around.labels))
     mount = volume_mount(view.volume, "/copy")
     config = {"Image": around.image, "Cmd": ["-"], "Labels": dict(around.labels), "HostConfig": {"Mounts": [mount]}}
-    container = client.create_container_from_config(config)["Id"]
+    container = create(engine, config)
     try:
-        if not client.put_archive(container, "/", _packed(folder, user)):
-            raise EnvironmentProblem(f"{folder} cannot be copied into the engine")
+        with contextlib.closing(engine.connect()) as client:
+            if not client.put_archive(container, "/", _packed(folder, user)):
+                raise EnvironmentProblem(f"{folder} cannot be copied into the engine")
     finally:
-        remove_container(client, container)
+        remove_container(engine, container)
 
 
 def _packed(folder: Path, user: str) -> Iterator[bytes]:
@@ -185,7 +182,7 @@ def _packed(folder: Path, user: str) -> Iterator[bytes]:
             yield chunk
 
 
-def _remove(client: Any, views: Iterable[View]) -> None:
+def _remove(engine: Engine, views: Iterable[View]) -> None:
     for view in views:
         for volume in (view.volume, view.upper, view.work):
-            remove_volume(client, volume)
+            remove_volume(engine, volume)
