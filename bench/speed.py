@@ -75,17 +75,18 @@ def measure_epochs(split_folder: Path, rounds: int) -> None:
     from steps.recommender import data, training
     from steps.recommender.config import TrainingConfig
     from steps.recommender.models import build_model
+    from steps.recommender.training_data import encode_training_data
 
     split = data.read_split(split_folder)
-    training_data, config = training.encode_training_data(split), TrainingConfig(batch_size=BATCH)
+    training_data, config = encode_training_data(split), TrainingConfig(batch_size=BATCH)
     model = build_model(config, training_data.basis())
     train_step = training.compile_step(model, training_data.train)
     keras_model, fit = plain_keras(split.train)
 
     def ours(epoch: int) -> None:
         hide = {"user": config.hide_users, "title": config.hide_titles}
-        rows = data.epoch_rows(training_data.train, seed=1, epoch=epoch, hide=hide)
-        training.train_epoch(model, train_step, rows, config.batch_size)
+        parts = data.epoch_parts(training_data.train, seed=1, epoch=epoch, hide=hide, size=config.batch_size)
+        training.train_epoch(model, train_step, parts, config.batch_size)
 
     contenders = {"plain Keras": lambda _epoch: fit(1), "ours": ours}
     taken: dict[str, list[Seconds]] = {name: [] for name in contenders}

@@ -59,7 +59,7 @@ class Inputs(TrainingConfig):
         Raises:
             ValueError: it is no parameter that can be tried, or its values cannot be read.
         """
-        tried = [name for name in TrainingConfig.model_fields if name not in ("model", "seed")]
+        tried = [name for name in TrainingConfig.model_fields if name not in ("model", "seed", "stream")]
         for name in self.space:
             if name not in tried:
                 raise ValueError(f"space: {name} is nothing to try: choose from {', '.join(tried)}")
@@ -88,12 +88,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
     """Train with every combination that the algorithm proposes, and write what came out."""
     import json
 
-    from steps.recommender import data, sweep_page, sweeping, trained_model, training
+    from steps.recommender import sweep_page, sweeping, trained_model, training
 
-    split = data.read_split(work.input("split"))
-    data.require_validation(split)
-    training_data = training.encode_training_data(split, with_profiles=inputs.reads_profiles)
-    print(f"device: {training.prepare_device()}", flush=True)
+    training_data = training.begin(work.input("split"), inputs, work.state)
     proposals = sweeping.Proposals(inputs.axes(), inputs.algorithm, inputs.trials, inputs.seed)
     result = sweeping.sweep(
         iter(proposals),
@@ -106,8 +103,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
     trained_model.save(result.training, result.config, training_data, work.output("model"))
 
     report, space = work.output("report"), "; ".join(f"{name} {values}" for name, values in inputs.space.items())
-    (report / "metrics.json").write_text(json.dumps(sweeping.as_figures(result, split.dataset), indent=2))
-    page = sweep_page.build_page(result, split.dataset, f"{inputs.model}, {inputs.algorithm} over {space}.")
+    (report / "metrics.json").write_text(json.dumps(sweeping.as_figures(result, training_data.dataset), indent=2))
+    page = sweep_page.build_page(result, training_data.dataset, f"{inputs.model}, {inputs.algorithm} over {space}.")
     (report / "report.html").write_text(page, encoding="utf-8")
     best = result.best
     work.record({"validation_rmse": result.training.validation_rmse, "best_trial": best.number})

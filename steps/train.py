@@ -16,7 +16,8 @@ from steps.recommender.history import EpochRecord
 from steps.tracking import TrackingMode, start_tracker
 
 if TYPE_CHECKING:
-    from steps.recommender.training import Training, TrainingData
+    from steps.recommender.training import Training
+    from steps.recommender.training_data import TrainingData
 
 
 class Inputs(TrainingConfig):
@@ -55,14 +56,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     """Train on the split's training rows, choosing the epoch by the RMSE on its validation rows."""
     from steps.recommender import data, trained_model, training, warm_start
 
-    split = data.read_split(work.input("split"))
-    data.require_validation(split)
-    training_data = training.encode_training_data(split, with_profiles=inputs.reads_profiles)
-    print(
-        f"{split.dataset}: {len(split.train):,} training rows, {len(split.validation):,} validation rows, "
-        f"{len(training_data.vocabulary.users):,} users, {len(training_data.vocabulary.titles):,} titles"
-    )
-    print(f"device: {training.prepare_device()}", flush=True)
+    training_data = training.begin(work.input("split"), inputs, work.state)
     if work.input("earlier").exists():
         start = warm_start.start_from(work.input("earlier"), inputs, training_data)
         only_after = start.learned_until if inputs.learn_from == "new" else None
@@ -78,7 +72,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     for seed in range(inputs.seed, inputs.seed + inputs.seeds):
         state = work.state / f"seed-{seed}" if inputs.seeds > 1 else work.state
         own = inputs.model_copy(update={"seed": seed})
-        results[seed] = _train(own, split.dataset, training_data, work, state)
+        results[seed] = _train(own, training_data, work, state)
     kept, best = min(results.items(), key=lambda result: result[1].best.badness)
     folder = work.output("model")
     trained_model.save(best, inputs.model_copy(update={"seed": kept}), training_data, folder)
@@ -100,7 +94,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     )
 
 
-def _train(inputs: Inputs, dataset: str, training_data: "TrainingData", work: Workspace, state: Path) -> "Training":
+def _train(inputs: Inputs, training_data: "TrainingData", work: Workspace, state: Path) -> "Training":
     """One training, recorded as one experiment."""
     from steps.recommender import trained_model, training
 
@@ -110,7 +104,7 @@ def _train(inputs: Inputs, dataset: str, training_data: "TrainingData", work: Wo
         print(*seed, flush=True)
     with start_tracker(inputs.tracking, work.output("tracking"), name="train", tags=[inputs.model, *seed]) as tracker:
         tracker.log_params(inputs.model_dump(exclude={"tracking", "seeds"}))
-        tracker.log_other("dataset", dataset)
+        tracker.log_other("dataset", training_data.dataset)
 
         def report(record: EpochRecord) -> None:
             print(record.line(inputs.epochs), flush=True)

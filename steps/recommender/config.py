@@ -48,6 +48,9 @@ SUITED: Final[dict[ModelName, dict[str, Any]]] = {
 """What differs from the defaults of `TrainingConfig`, which suit the ranking model."""
 
 
+LEARN_FROM_ROWS: Final[tuple[ModelName, ...]] = ("bias", "mf", "ranking", "dcn")
+"""The models whose loss is a mean over rows, whichever rows a batch has; the others learn from whole users."""
+
 WITH_FEATURES: Final[tuple[ModelName, ...]] = ("ranking", "dcn")
 """The models that read the features that `features` names."""
 
@@ -112,7 +115,17 @@ class TrainingConfig(StepInputs):
     early_stopping: int = Field(
         0, ge=0, description="stop after this many epochs without a better validation RMSE; 0 never stops early"
     )
+    stream: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="always: rows stay on disk, so that memory does not have to hold them, which models that learn "
+        "from whole users cannot; auto: with more than 10 million training and validation rows, where the model can",
+    )
     seed: int = Field(1, ge=0, lt=2**31, description="decides everything random")
+
+    @property
+    def learns_from_rows(self) -> bool:
+        """Whether a batch may be of any rows."""
+        return self.model in LEARN_FROM_ROWS
 
     @property
     def reads_profiles(self) -> bool:
@@ -135,4 +148,6 @@ class TrainingConfig(StepInputs):
             raise ValueError(f"features are for the models {' and '.join(WITH_FEATURES)}, not for {self.model}")
         if self.model in ("history", "retrieval", "multitask") and self.hide_users:
             raise ValueError(f"hide_users must be 0 for the model {self.model}, which learns from whole users")
+        if self.stream == "always" and not self.learns_from_rows:
+            raise ValueError(f"stream cannot be always for the model {self.model}, which learns from whole users")
         return self

@@ -12,12 +12,13 @@ import numpy.typing as npt
 import polars as pl
 
 from steps.entry import StepError
+from steps.recommender.stored_columns import BUFFER, StoredColumns
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 Columns = Mapping[str, npt.NDArray[Any]]
 """Equally long columns by name: `user` and `title` are embedding rows (int32), `rating` is float32, `timestamp` int64
 seconds since 1970. Where they are there, `owner` tells apart users whom the vocabulary does not know, and `profile`
-says what is known of them (both int32)."""
+says what is known of them (both int32). They are in memory, or `StoredColumns`."""
 
 PARTS: Final = ("train", "validation", "test")
 RATING_COLUMNS: Final = ("user_id", "item_id", "title", "rating", "timestamp")
@@ -58,30 +59,44 @@ def read_split(folder: Path) -> Split:
     Raises:
         StepError: it is not such a folder, or has nothing to learn from.
     """
+    about = describe_split(folder)
+    frames = {part: pl.read_parquet(folder / f"{part}.parquet", columns=list(RATING_COLUMNS)) for part in PARTS}
+    return Split(**frames, scale=about.scale, dataset=about.dataset, items=about.items, users=about.users)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDescription:
+    """What is known of a split before one rating is read; the fields are those of `Split`."""
+
+    rows: Mapping[str, int]
+    """How many there are, by part."""
+    scale: RatingScale
+    dataset: str
+    items: pl.DataFrame | None
+    users: pl.DataFrame | None
+
+
+def describe_split(folder: Path) -> SplitDescription:
+    """Read everything of a folder in the format `split` but the ratings.
+
+    Raises:
+        StepError: it is not such a folder, or has nothing to learn from.
+    """
     require_files(folder, ["dataset.json", *(f"{part}.parquet" for part in PARTS)], made_by="split")
     description = json.loads((folder / "dataset.json").read_text())
     scale = RatingScale(float(description["rating_min"]), float(description["rating_max"]))
     if not scale.minimum < scale.maximum:
         raise StepError(f"ratings from {scale.minimum} to {scale.maximum} leave nothing to predict: check dataset.json")
-    frames = {part: pl.read_parquet(folder / f"{part}.parquet", columns=list(RATING_COLUMNS)) for part in PARTS}
-    if not len(frames["train"]):
+    rows = {part: pl.scan_parquet(folder / f"{part}.parquet").select(pl.len()).collect().item() for part in PARTS}
+    if not rows["train"]:
         raise StepError("the split has no training rows: check the split's parameters in the workflow")
-    return Split(
-        **frames,
+    return SplitDescription(
+        rows=rows,
         scale=scale,
         dataset=str(description.get("name", "ratings")),
         items=_read_if_there(folder / "items.parquet"),
         users=_read_if_there(folder / "users.parquet"),
     )
-
-
-def require_validation(split: Split) -> None:
-    """Raises StepError where nothing could be chosen by."""
-    if not len(split.validation):
-        raise StepError(
-            "the split has no validation rows, by which the best epoch is chosen: "
-            "change the split's parameters so that it has some"
-        )
 
 
 def _read_if_there(path: Path) -> pl.DataFrame | None:
@@ -113,13 +128,58 @@ def encode_in_turn(parts: Sequence[pl.DataFrame], vocabulary: Vocabulary) -> dic
 
 def count_rows(columns: Columns) -> int:
     """How many rows the columns have."""
-    return len(next(iter(columns.values())))
+    return columns.rows if isinstance(columns, StoredColumns) else len(next(iter(columns.values())))
+
+
+def take(columns: Columns, start: int, stop: int) -> dict[str, npt.NDArray[Any]]:
+    """The rows from `start` to before `stop`, in memory."""
+    if isinstance(columns, StoredColumns):
+        return columns.take(start, stop)
+    return {name: column[start:stop] for name, column in columns.items()}
 
 
 def batches(columns: Columns, size: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """The rows in their order, `size` at a time; the last batch may be smaller."""
     for start in range(0, count_rows(columns), size):
-        yield {name: column[start : start + size] for name, column in columns.items()}
+        yield take(columns, start, start + size)
+
+
+def parts(columns: Columns) -> Iterator[Columns]:
+    """The rows in their order, as many at a time as memory should hold: all of them where they are there already."""
+    return batches(columns, BUFFER) if isinstance(columns, StoredColumns) else iter([columns])
+
+
+def pieces(columns: Columns, name: str) -> Iterator[npt.NDArray[Any]]:
+    """The values of a column in their order, as many at a time."""
+    if not isinstance(columns, StoredColumns):
+        yield columns[name]
+        return
+    for start in range(0, columns.rows, BUFFER):
+        yield columns.read(name, start, start + BUFFER)
+
+
+def mean(columns: Columns, name: str) -> float:
+    """The mean of a column."""
+    if isinstance(columns, StoredColumns):
+        return sum(float(np.sum(piece, dtype=np.float64)) for piece in pieces(columns, name)) / columns.rows
+    return float(np.mean(columns[name]))
+
+
+def latest(columns: Columns) -> int:
+    """When the last rating was given, in seconds since 1970."""
+    return max(int(piece.max()) for piece in pieces(columns, "timestamp"))
+
+
+def later(columns: Columns, moment: int) -> Columns:
+    """The rows after a moment, in seconds since 1970; those of `StoredColumns` lie on disk as well."""
+
+    def after(part: Columns) -> dict[str, npt.NDArray[Any]]:
+        new = part["timestamp"] > moment
+        return {name: column[new] for name, column in part.items()}
+
+    if isinstance(columns, StoredColumns):
+        return StoredColumns.write(columns.folder / "later", map(after, parts(columns)))
+    return after(columns)
 
 
 def epoch_rows(columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, float]) -> dict[str, npt.NDArray[Any]]:
@@ -130,9 +190,33 @@ def epoch_rows(columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, fl
     """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(count_rows(columns))
-    rows = {name: column[order] for name, column in columns.items()}
+    return _hidden({name: column[order] for name, column in columns.items()}, hide, random)
+
+
+def epoch_parts(
+    columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, float], size: int
+) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """The same, as many rows at a time as memory should hold; all but the last are whole batches of `size`."""
+    if not isinstance(columns, StoredColumns):
+        yield epoch_rows(columns, seed=seed, epoch=epoch, hide=hide)
+        return
+    random = np.random.default_rng((seed, epoch))
+    rest = columns.take(0, 0)
+    for part in columns.shuffled(random, max(BUFFER, size)):
+        rows = {name: np.concatenate([rest[name], column]) for name, column in part.items()}
+        whole = count_rows(rows) // size * size
+        rest = take(rows, whole, count_rows(rows))
+        if whole:
+            yield _hidden(take(rows, 0, whole), hide, random)
+    if count_rows(rest):
+        yield _hidden(rest, hide, random)
+
+
+def _hidden(
+    rows: dict[str, npt.NDArray[Any]], hide: Mapping[str, float], random: np.random.Generator
+) -> dict[str, npt.NDArray[Any]]:
     for name, share in hide.items():
-        hidden = random.random(len(order), dtype=np.float32) < share
+        hidden = random.random(count_rows(rows), dtype=np.float32) < share
         rows[name] = np.where(hidden, np.int32(OOV_ROW), rows[name])
     return rows
 
@@ -140,7 +224,8 @@ def epoch_rows(columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, fl
 def digest(columns: Columns) -> str:
     """A fingerprint of the rows, in their order: SHA-256 in hexadecimal."""
     sha = hashlib.sha256()
-    for name in sorted(columns):
-        sha.update(f"{name}:{columns[name].dtype}:{len(columns[name])};".encode())
-        sha.update(np.ascontiguousarray(columns[name]).data)
+    for name, none in sorted(take(columns, 0, 0).items()):
+        sha.update(f"{name}:{none.dtype}:{count_rows(columns)};".encode())
+        for piece in pieces(columns, name):
+            sha.update(np.ascontiguousarray(piece).data)
     return sha.hexdigest()

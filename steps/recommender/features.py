@@ -47,13 +47,25 @@ class TitleTable:
     @classmethod
     def of(cls, train: pl.DataFrame, items: pl.DataFrame | None, vocabulary: Vocabulary) -> "TitleTable":
         """The table of the vocabulary's titles, from `items` where there are any and from years in the titles."""
+        moments = moments_of(vocabulary.title_rows(train["title"]), train["timestamp"].to_numpy())
+        return cls.build(train, moments, items, vocabulary)
+
+    @classmethod
+    def build(
+        cls,
+        rated: pl.DataFrame,
+        moments: npt.NDArray[np.int64],
+        items: pl.DataFrame | None,
+        vocabulary: Vocabulary,
+    ) -> "TitleTable":
+        """The same, of titles and their ids in the order in which they were `rated`, with the field `ratings`."""
         count = len(vocabulary.titles)
         titles = pl.DataFrame({"title": vocabulary.titles}, schema={"title": pl.String})
         years = titles["title"].str.extract(r"\((\d{4})\)\s*$").cast(pl.Float64)
         genres: tuple[str, ...] = ()
         genre_values = np.zeros((count + 1, 0), np.float32)
         if items is not None:
-            ids = train.select("title", "item_id").unique("title", keep="first", maintain_order=True)
+            ids = rated.select("title", "item_id").unique("title", keep="first", maintain_order=True)
             known = ids.join(items.drop("title").unique("item_id", keep="first"), on="item_id", how="left")
             rows = titles.join(known, on="title", how="left", maintain_order="left")
             years = rows["year"].cast(pl.Float64).fill_null(years)
@@ -68,9 +80,7 @@ class TitleTable:
             names=(*genres, "year", "year squared", "year unknown"),
             values=np.column_stack([genre_values, scaled, scaled**2, unknown]).astype(np.float32),
             release=release,
-            ratings=np.sort(
-                vocabulary.title_rows(train["title"]).astype(np.int64) * _TIME_SPAN + train["timestamp"].to_numpy()
-            ),
+            ratings=moments,
         )
 
     @property
@@ -87,6 +97,11 @@ class TitleTable:
         """The table that `arrays` describes."""
         names = tuple(str(name) for name in arrays["names"])
         return cls(names, arrays["values"], arrays["release"], arrays["ratings"])
+
+
+def moments_of(title: npt.NDArray[np.int32], timestamp: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """When titles were rated, as `TitleTable.ratings` has it, from the columns of training rows."""
+    return np.sort(title.astype(np.int64) * _TIME_SPAN + timestamp)
 
 
 class TitleFeatures(tf.Module):  # type: ignore[misc]

@@ -1,21 +1,21 @@
 """Training on several GPUs: each has a copy of the model and learns from its share of every batch."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import tensorflow as tf
 
-from steps.recommender.config import ModelName, TrainingConfig
+from steps.recommender.config import TrainingConfig
 from steps.recommender.models import RatingModel
-
-REPLICATED: Final[tuple[ModelName, ...]] = ("bias", "mf", "ranking", "dcn")
-"""The models whose loss is a mean over rows, so that shares of a batch add up to the whole."""
 
 
 def strategy_for(config: TrainingConfig) -> Any:
-    """A `tf.distribute.Strategy` over all GPUs where there are several that the model can use, else of one device."""
+    """A `tf.distribute.Strategy` over all GPUs where there are several that the model can use, else of one device.
+
+    Where a loss is a mean over rows, shares of a batch add up to the whole.
+    """
     gpus = tf.config.list_logical_devices("GPU")
-    if len(gpus) > 1 and config.model in REPLICATED:
+    if len(gpus) > 1 and config.learns_from_rows:
         return mirrored([gpu.name for gpu in gpus])
     return tf.distribute.get_strategy()
 

@@ -18,7 +18,8 @@ from steps.recommender import training
 from steps.recommender.config import TrainingConfig
 from steps.recommender.history import EpochRecord
 from steps.recommender.search_space import Axis, Choices
-from steps.recommender.training import DivergedError, Training, TrainingData
+from steps.recommender.training import DivergedError, Training
+from steps.recommender.training_data import TrainingData
 from steps.tracking import TrackingMode, start_tracker
 
 Tried = dict[str, Any]

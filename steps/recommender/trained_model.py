@@ -1,6 +1,7 @@
 """A trained model as a folder: written by `train`, read by `evaluate` and `export`."""
 
 import json
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from steps.recommender import data
 from steps.recommender.config import TrainingConfig
-from steps.recommender.data import RatingScale, Split, require_files
+from steps.recommender.data import Columns, RatingScale, Split, require_files
 from steps.recommender.features import TitleTable
 from steps.recommender.history import EpochResult
 from steps.recommender.models import Basis, RatingModel, build_model
 from steps.recommender.profiles import Profiles, encode
-from steps.recommender.training import Training, TrainingData, encode_training_data
+from steps.recommender.training import Training
+from steps.recommender.training_data import TrainingData, encode_training_data
 from steps.recommender.vocabulary import Vocabulary
 
 DESCRIPTION = "model.json"
@@ -73,7 +76,7 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
     description = {
         "parameters": config.model_dump(mode="json", include=set(TrainingConfig.model_fields)),
         "rating_scale": asdict(training_data.scale),
-        "mean_rating": float(np.mean(training_data.train["rating"])),
+        "mean_rating": data.mean(training_data.train, "rating"),
         "users": len(training_data.vocabulary.users),
         "titles": len(training_data.vocabulary.titles),
         "weights": training.model.count_params(),
@@ -86,11 +89,24 @@ def save(training: Training, config: TrainingConfig, training_data: TrainingData
     save_history(training, folder / HISTORY)
     training_data.vocabulary.save(folder / VOCABULARY)
     arrays = {f"titles/{name}": array for name, array in training_data.titles.arrays().items()}
-    arrays |= {f"train/{name}": array for name, array in training_data.train.items()}
     if training_data.users is not None:
         arrays |= {f"users/{name}": array for name, array in training_data.users.arrays().items()}
     np.savez_compressed(folder / BASIS, allow_pickle=False, **arrays)
+    _append(training_data.train, "train", folder / BASIS)
     training.model.save_weights(folder / WEIGHTS)
+
+
+def _append(columns: Columns, group: str, path: Path) -> None:
+    """Add columns to the arrays of an archive, without having more of one in memory than it has already."""
+    of_none = data.take(columns, 0, 0)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, none in of_none.items():
+            with archive.open(f"{group}/{name}.npy", "w", force_zip64=True) as file:
+                shape = (data.count_rows(columns),)
+                header = {"descr": none.dtype.str, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for piece in data.pieces(columns, name):
+                    file.write(piece.tobytes())
 
 
 def save_history(training: Training, path: Path) -> None:
@@ -142,7 +158,7 @@ def load(folder: Path) -> TrainedModel:
         history=history,
         best_epoch=description["best_epoch"],
         basis=basis,
-        last_moment=int(train["timestamp"].max()),
+        last_moment=data.latest(train),
         data_digest=description["data_digest"],
         learned_until=description["learned_until"],
         began_at=description["began_at"],

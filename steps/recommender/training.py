@@ -1,27 +1,26 @@
 """The training loop, in the shape that all models share: build, train an epoch, evaluate, keep the best."""
 
 import hashlib
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import tensorflow as tf
 
 from steps.entry import StepError
 from steps.recommender import checkpoint, data, lists, metrics, replicas
 from steps.recommender.checkpoint import Checkpoint
 from steps.recommender.config import TrainingConfig
-from steps.recommender.data import Columns, RatingScale, Split
-from steps.recommender.features import TitleTable
+from steps.recommender.data import Columns
 from steps.recommender.history import EpochRecord
 from steps.recommender.list_requests import ListRequests
-from steps.recommender.models import Basis, RatingModel, build_model
-from steps.recommender.profiles import Profiles, encode
-from steps.recommender.vocabulary import Vocabulary
+from steps.recommender.models import RatingModel, build_model
+from steps.recommender.stored_columns import StoredColumns
+from steps.recommender.training_data import TrainingData, read_training_data
 
 TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 """Learns from one batch of columns; returns `loss`, `total_loss` and the model's metrics, each a scalar."""
@@ -29,66 +28,6 @@ TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 class DivergedError(StepError):
     """Steps were too large: the loss is no longer a number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a training begins that does not begin with random weights."""
-
-    fingerprint: str
-    """Tells it from others."""
-    prepare: Callable[[RatingModel], None]
-    """Sets the weights of a model that was just built."""
-    learned_until: int
-    """When the last rating was given that these weights learned from, in seconds since 1970."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What a model learns from and is chosen by, as columns of embedding rows."""
-
-    train: Columns
-    validation: Columns
-    validation_in_turn: Columns
-    """The training rows of the validation rows' users and then the validation rows, with `owner`."""
-    vocabulary: Vocabulary
-    scale: RatingScale
-    titles: TitleTable
-    users: Profiles | None = None
-    start: Start | None = None
-    only_after: int | None = None
-    """Epochs are of the training rows after this moment, in seconds since 1970, where not of all."""
-
-    @property
-    def learned_until(self) -> int:
-        """When the last rating was given that the weights will have learned from."""
-        return max(self.start.learned_until if self.start else 0, int(self.train["timestamp"].max()))
-
-    def learned(self) -> Columns:
-        """The rows of an epoch.
-
-        Raises:
-            StepError: there is none.
-        """
-        if self.only_after is None:
-            return self.train
-        new = self.train["timestamp"] > self.only_after
-        if not new.any():
-            raise StepError(
-                "no training row is newer than those that the earlier model learned from: there is nothing new"
-            )
-        return {name: column[new] for name, column in self.train.items()}
-
-    def basis(self) -> Basis:
-        """What a model may know before it learns."""
-        mean = float(np.mean(self.train["rating"]))
-        return Basis(self.vocabulary, self.scale, mean, self.titles, self.train, self.users)
-
-    def digest(self) -> str:
-        """A fingerprint of all of it: SHA-256 in hexadecimal."""
-        vocabulary = hashlib.sha256("\0".join((*self.vocabulary.users, "", *self.vocabulary.titles)).encode())
-        parts = (data.digest(self.train), data.digest(self.validation), vocabulary.hexdigest(), repr(self.scale))
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +49,23 @@ class Training:
         return self.history[self.best_epoch - 1]
 
 
-def encode_training_data(split: Split, *, with_profiles: bool = False) -> TrainingData:
-    """Build the vocabulary of the training rows and look training and validation rows up in it.
+def begin(split: Path, config: TrainingConfig, scratch: Path) -> TrainingData:
+    """Read what a step trains on and say what it is; rows that memory does not hold go into `scratch`.
 
-    What only validation knows is unknown here, as what is new tomorrow will be unknown to the served model.
-    `with_profiles` adds what is known of users, also of new ones.
+    Raises:
+        StepError: the folder is no split, or lacks training or validation rows.
     """
-    vocabulary = Vocabulary.of(split.train)
-    people = split.users if with_profiles else None
-    profiles = Profiles.of(people, vocabulary) if people is not None else None
-    train, validation = (encode(part, vocabulary, profiles, people) for part in (split.train, split.validation))
-    users = split.validation["user_id"].unique()
-    earlier = split.train.filter(pl.col("user_id").is_in(users.implode()))
-    in_turn = data.encode_in_turn([earlier, split.validation], vocabulary)
-    titles = TitleTable.of(split.train, split.items, vocabulary)
-    return TrainingData(train, validation, in_turn, vocabulary, split.scale, titles, profiles)
+    training_data = read_training_data(split, config, scratch / "rows")
+    train, validation = (data.count_rows(rows) for rows in (training_data.train, training_data.validation))
+    vocabulary = training_data.vocabulary
+    print(
+        f"{training_data.dataset}: {train:,} training rows, {validation:,} validation rows, "
+        f"{len(vocabulary.users):,} users, {len(vocabulary.titles):,} titles"
+    )
+    if isinstance(training_data.train, StoredColumns):
+        print("rows are streamed from disk")
+    print(f"device: {prepare_device()}", flush=True)
+    return training_data
 
 
 def prepare_device() -> str:
@@ -186,30 +127,36 @@ def compile_step(model: RatingModel, columns: Columns, strategy: Any = None) -> 
     """
     several = strategy is not None and strategy.num_replicas_in_sync > 1
     train_step = replicas.replicated_step(model, strategy) if several else model.train_step
-    step = tf.function(train_step, input_signature=[model.batch_signature(columns)])
+    step = tf.function(train_step, input_signature=[model.batch_signature(data.take(columns, 0, 0))])
     step.get_concrete_function()
     compiled: TrainStep = step
     return compiled
 
 
-def train_epoch(model: RatingModel, step: TrainStep, rows: Columns, size: int) -> dict[str, float]:
-    """One pass over `rows` in batches of `size`: the mean `loss` and `total_loss`, and the model's metrics."""
+def train_epoch(model: RatingModel, step: TrainStep, parts: Iterable[Columns], size: int) -> dict[str, float]:
+    """One pass over the rows in batches of `size`: the mean `loss` and `total_loss`, and the model's metrics."""
     model.reset_metrics()
-    results = [
-        (count, step({name: tf.constant(column) for name, column in batch.items()}))
-        for count, batch in model.training_batches(rows, size)
-    ]
-    weights = np.array([count for count, _ in results]) / data.count_rows(rows)
-    means = {
-        name: float(weights @ np.array([float(result[name]) for _, result in results]))
-        for name in ("loss", "total_loss")
-    }
-    return {**{name: float(value) for name, value in results[-1][1].items()}, **means}
+    rows, sums, latest = 0, dict.fromkeys(("loss", "total_loss"), 0.0), {}
+    for part in parts:
+        results = [
+            (count, step({name: tf.constant(column) for name, column in batch.items()}))
+            for count, batch in model.training_batches(part, size)
+        ]
+        counts = np.array([count for count, _ in results])
+        for name in sums:
+            sums[name] += float(counts @ np.array([float(result[name]) for _, result in results]))
+        rows, latest = rows + data.count_rows(part), results[-1][1]
+    means = {name: total / rows for name, total in sums.items()}
+    return {**{name: float(value) for name, value in latest.items()}, **means}
 
 
 def evaluate(model: RatingModel, columns: Columns) -> float:
     """The RMSE of the model's answers to `columns`."""
-    return metrics.rmse(columns["rating"], model.predict_ratings(columns))
+    squares = sum(
+        data.count_rows(part) * metrics.rmse(part["rating"], model.predict_ratings(part)) ** 2
+        for part in data.parts(columns)
+    )
+    return math.sqrt(squares / data.count_rows(columns))
 
 
 def validate(model: RatingModel, training_data: TrainingData) -> float:
@@ -243,8 +190,9 @@ def _run_epoch(
 ) -> EpochRecord:
     started = time.perf_counter()
     hide = {"user": config.hide_users, "title": config.hide_titles}
-    rows = data.epoch_rows(learned, seed=config.seed, epoch=epoch, hide=hide)
-    trained = train_epoch(model, step, rows, config.batch_size)
+    size = config.batch_size
+    rows = data.epoch_parts(learned, seed=config.seed, epoch=epoch, hide=hide, size=size)
+    trained = train_epoch(model, step, rows, size)
     seconds = time.perf_counter() - started
     validation_rmse = validate(model, training_data)
     if not np.isfinite([trained["total_loss"], validation_rmse]).all():
@@ -260,7 +208,7 @@ def _run_epoch(
         validation_rmse=validation_rmse,
         validation_ndcg=validate_lists(model, training_data),
         seconds=seconds,
-        examples_per_second=data.count_rows(rows) / seconds,
+        examples_per_second=data.count_rows(learned) / seconds,
     )
 
 

@@ -14,7 +14,7 @@ from steps.recommender.config import TrainingConfig
 from steps.recommender.models import RatingModel
 from steps.recommender.title_words import TitleWords
 from steps.recommender.trained_model import WEIGHTS, load
-from steps.recommender.training import Start, TrainingData
+from steps.recommender.training_data import Start, TrainingData
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 SHAPING: Final = ("model", "embedding_size", "layers", "activation", "features", "loss")

@@ -90,11 +90,12 @@ def test_another_seed_gives_another_model(inputs: Path, tmp_path: Path) -> None:
     assert history(tmp_path)[0] != history(inputs)[0]
 
 
+@pytest.mark.parametrize("stream", ["never", "always"])
 def test_an_interrupted_training_continues_as_if_it_had_not_stopped(
-    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stream: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Stopped after epoch 2 and started again, training ends with the bits of one that ran through."""
-    flags = ["--dropout=0.2", "--optimizer=adam", "--learning-rate=0.01"]
+    flags = ["--dropout=0.2", "--optimizer=adam", "--learning-rate=0.01", f"--stream={stream}"]
     assert run(inputs, tmp_path / "through", *flags) == 0
     with monkeypatch.context() as patch:
         patch.setattr(

@@ -16,13 +16,13 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 from steps.recommender import replicas, training
-from steps.recommender.config import TrainingConfig
+from steps.recommender.config import LEARN_FROM_ROWS, TrainingConfig
 from steps.recommender.models import build_model
 from tests.steps.recommender.test_models import BATCH, SCALE, TITLES, VOCABULARY
 from steps.recommender.models import Basis
 
 found = {}
-for name in replicas.REPLICATED:
+for name in LEARN_FROM_ROWS:
     config = TrainingConfig(model=name, embedding_size=4, layers=(8,), optimizer="adam", learning_rate=0.01, l2=0.1)
     trained = {}
     for strategy in (tf.distribute.get_strategy(), replicas.mirrored(["CPU:0", "CPU:1"])):
@@ -30,7 +30,7 @@ for name in replicas.REPLICATED:
             model = build_model(config, Basis(VOCABULARY, SCALE, 3.5, TITLES, BATCH))
         step = training.compile_step(model, BATCH, strategy)
         # Batches of 5 leave one of a single row, which one of two replicas has to itself.
-        results = [training.train_epoch(model, step, BATCH, 5) for _ in range(3)]
+        results = [training.train_epoch(model, step, [BATCH], 5) for _ in range(3)]
         trained[strategy.num_replicas_in_sync] = (model.get_weights(), results[-1], model.predict_ratings(BATCH))
     one, two = trained[1], trained[2]
     found[name] = {
