@@ -54,7 +54,8 @@ class Batcher:
         self._run = run
         self._executor = executor
         self._parameters = parameters
-        self._batchable = batchable and parameters.enabled
+        self.batchable = batchable and parameters.enabled
+        """Whether requests may be put together at all."""
         self._queue: deque[_Waiting] = deque()
         self._queued_rows = 0
         self._running = 0
@@ -76,7 +77,7 @@ class Batcher:
             raise ServingError(
                 Code.RESOURCE_EXHAUSTED, "The batch scheduling queue to which this task was submitted is full"
             )
-        rows = rows if self._batchable else None
+        rows = rows if self.batchable else None
         # Rows of other shapes, or of no number, stay alone: an object equals only itself.
         key: object = tuple(array.shape[1:] for array in inputs.values()) if rows else object()
         loop = asyncio.get_running_loop()

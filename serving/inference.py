@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from serving.metrics import Metrics
 from serving.models.manager import Manager
 from serving.models.servable import Servable
 from serving.prediction_log import Place, PredictionLog
-from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS, Array, Signature, Tensors, rows_of
+from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS, Array, Signature, Tensors
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Inference:
             ServingError: the inputs do not fit the signature, or the model cannot answer them.
         """
         call.version, call.signature = servable.version, signature.name
-        rows = rows_of(inputs)
+        rows = signature.check(inputs)
         call.rows = rows or 1
         outputs = servable.predict(signature, inputs, rows)
         if self._log:
@@ -85,6 +85,26 @@ class Inference:
             else:
                 self._log.add(place, inputs, outputs, call.rows, time.perf_counter() - call.started)
         return outputs
+
+    def predict_together(
+        self, servable: Servable, signature: Signature, inputs: Tensors, calls: Sequence[Call]
+    ) -> list[Tensors]:
+        """All outputs for each of several requests, whose rows (`Call.rows`) follow one another in the inputs.
+
+        Raises:
+            ServingError: the inputs do not fit the signature, or the model cannot answer them.
+        """
+        for call in calls:
+            call.version, call.signature = servable.version, signature.name
+        rows = signature.check(inputs)
+        outputs = servable.run(signature, inputs, rows)
+        sizes = [call.rows for call in calls]
+        found = _split(outputs, rows, sizes)
+        if self._log:
+            place = (servable.name, servable.version, signature.name)
+            for call, asked, answered in zip(calls, _split(inputs, rows, sizes), found, strict=True):
+                self._log.add(place, asked, answered, call.rows, time.perf_counter() - call.started)
+        return found
 
     def _log_later(self, place: Place, inputs: Tensors, call: Call, outputs: asyncio.Future[Tensors]) -> None:
         if self._log and not outputs.cancelled() and not outputs.exception():
@@ -145,6 +165,21 @@ class Inference:
             raise InvalidArgument("Expected one input Tensor.")
         outputs = self.predict(servable, signature, {"inputs": serialized}, call)
         return await outputs if isinstance(outputs, asyncio.Future) else outputs, len(serialized)
+
+
+def _split(tensors: Tensors, rows: int | None, sizes: Sequence[int]) -> list[Tensors]:
+    """The tensors of each request. There may be more rows than the requests have."""
+    if len(sizes) == 1:
+        return [tensors]
+    if any(not array.ndim or len(array) != rows for array in tensors.values()):
+        raise ServingError(Code.INTERNAL, "the model does not answer one row for each")
+    found: list[Tensors] = []
+    start = 0
+    for size in sizes:
+        end = start + size
+        found.append({name: array[start:end] for name, array in tensors.items()})
+        start = end
+    return found
 
 
 def _shape(array: Array) -> str:

@@ -3,7 +3,7 @@
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,17 +17,26 @@ REMEMBERED_SECONDS: Final = 300
 Labels = tuple[str, ...]
 
 
+def _no_values() -> list[int]:
+    return [0] * (len(BOUNDS) + 1)
+
+
 @dataclass(slots=True)
 class Histogram:
     """How many values fell into each bucket, the last one being without an end."""
 
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    buckets: list[int] = field(default_factory=_no_values)
     total: float = 0.0
 
     def add(self, micros: float) -> None:
         """Count one value."""
         self.buckets[bisect_left(BOUNDS, micros)] += 1
         self.total += micros
+
+    def merge(self, buckets: Sequence[int], total: float = 0.0) -> None:
+        """Count the values of another one."""
+        self.buckets = [a + b for a, b in zip(self.buckets, buckets, strict=True)]
+        self.total += total
 
     def quantile(self, part: float) -> float:
         """The upper end of the bucket that holds this quantile; 0 without values."""
@@ -41,9 +50,15 @@ class Histogram:
 
 
 @dataclass(slots=True)
+class _Answered:
+    latency: Histogram = field(default_factory=Histogram)
+    rows: int = 0
+
+
+@dataclass(slots=True)
 class _Second:
     second: int = -1
-    latency: Histogram = field(default_factory=Histogram)
+    buckets: list[int] = field(default_factory=_no_values)
     errors: int = 0
 
 
@@ -62,24 +77,26 @@ class Metrics:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._requests: dict[Labels, int] = defaultdict(int)
-        self._latency: dict[Labels, Histogram] = defaultdict(Histogram)
+        self._answered: dict[tuple[str, str, str, Code], _Answered] = defaultdict(_Answered)
+        """Model, interface, method, code -> what was answered so."""
         self._runtime: dict[Labels, Histogram] = defaultdict(Histogram)
-        self._examples: dict[Labels, int] = defaultdict(int)
         self._seconds = [_Second() for _ in range(REMEMBERED_SECONDS)]
 
     def request(self, model: str, api: str, entrypoint: str, code: Code, seconds: float, rows: int) -> None:
         """One request was answered. `model` is empty where no model of that name is served."""
         micros = seconds * 1e6
-        self._requests[model, code.name] += 1
-        self._latency[model, api, entrypoint].add(micros)
-        self._examples[(model,)] += rows
+        bucket = bisect_left(BOUNDS, micros)
+        answered = self._answered[model, api, entrypoint, code]
+        answered.rows += rows
+        answered.latency.total += micros
+        answered.latency.buckets[bucket] += 1
         now = int(self._clock())
         slot = self._seconds[now % REMEMBERED_SECONDS]
         if slot.second != now:
-            slot.second, slot.latency, slot.errors = now, Histogram(), 0
-        slot.latency.add(micros)
-        slot.errors += code is not Code.OK
+            slot.second, slot.buckets, slot.errors = now, _no_values(), 0
+        slot.buckets[bucket] += 1
+        if code is not Code.OK:
+            slot.errors += 1
 
     def runtime(self, model: str, engine: str, seconds: float) -> None:
         """An engine computed one batch."""
@@ -91,7 +108,7 @@ class Metrics:
         slots = [slot for slot in self._seconds if now - seconds <= slot.second < now]
         merged = Histogram()
         for slot in slots:
-            merged.buckets = [a + b for a, b in zip(merged.buckets, slot.latency.buckets, strict=True)]
+            merged.merge(slot.buckets)
         return Recent(
             per_second=sum(merged.buckets) / seconds,
             errors=sum(slot.errors for slot in slots),
@@ -102,15 +119,22 @@ class Metrics:
     def rates(self) -> list[int]:
         """How many requests were answered in each of the last `REMEMBERED_SECONDS`, the oldest first."""
         now = int(self._clock())
-        counts = {slot.second: sum(slot.latency.buckets) for slot in self._seconds}
+        counts = {slot.second: sum(slot.buckets) for slot in self._seconds}
         return [counts.get(second, 0) for second in range(now - REMEMBERED_SECONDS, now)]
 
     def exposition(self) -> bytes:
         """Prometheus' text format."""
+        requests: dict[Labels, int] = defaultdict(int)
+        examples: dict[Labels, int] = defaultdict(int)
+        latency: dict[Labels, Histogram] = defaultdict(Histogram)
+        for (model, api, entrypoint, code), answered in self._answered.items():
+            requests[model, code.name] += sum(answered.latency.buckets)
+            examples[(model,)] += answered.rows
+            latency[model, api, entrypoint].merge(answered.latency.buckets, answered.latency.total)
         lines: list[str] = []
-        _counter(lines, "request_count", ("model_name", "status"), self._requests)
-        _counter(lines, "request_example_count_total", ("model",), self._examples)
-        _histogram(lines, "request_latency", ("model_name", "API", "entrypoint"), self._latency)
+        _counter(lines, "request_count", ("model_name", "status"), requests)
+        _counter(lines, "request_example_count_total", ("model",), examples)
+        _histogram(lines, "request_latency", ("model_name", "API", "entrypoint"), latency)
         _histogram(lines, "runtime_latency", ("model_name", "API", "runtime"), self._runtime)
         return "".join(f"{line}\n" for line in lines).encode()
 

@@ -37,6 +37,9 @@ NUMPY: Final[Mapping[str, Any]] = {
 }
 """TensorFlow's name of a type -> the type of the array that holds its values."""
 
+_COLUMN: Final = (-1,)
+"""The shape of nearly every input: a value for each row."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -57,9 +60,9 @@ class TensorSpec:
 
     def check(self, array: Array) -> None:
         """Raise what is wrong with a value's type or shape."""
-        if array.dtype is not self.held and array.dtype != self.held:
+        if array.dtype != self.held:
             raise InvalidArgument(f"input `{self.name}` has type {array.dtype}, expected {self.dtype}")
-        if self.shape is None or (self.shape == (-1,) and array.ndim == 1):
+        if self.shape is None:
             return
         if len(array.shape) != len(self.shape) or any(
             wanted not in (-1, size) for wanted, size in zip(self.shape, array.shape, strict=True)
@@ -85,8 +88,12 @@ class Signature:
         batchable = bool(self.inputs) and all(spec.shape is not None and spec.shape[:1] == (-1,) for spec in specs)
         object.__setattr__(self, "batchable", batchable)
 
-    def check(self, inputs: Tensors) -> None:
-        """Raise what is wrong with the inputs of a request: names, types, shapes."""
+    def check(self, inputs: Tensors) -> int | None:
+        """How many rows the inputs of a request have, or `None` if they do not agree on that.
+
+        Raises:
+            InvalidArgument: their names, types or shapes are not those of the signature.
+        """
         if inputs.keys() != self.inputs.keys():
             extra = sorted(inputs.keys() - self.inputs.keys())
             missing = sorted(self.inputs.keys() - inputs.keys())
@@ -96,7 +103,10 @@ class Signature:
                 f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
             )
         for name, spec in self.inputs.items():
-            spec.check(inputs[name])
+            array = inputs[name]
+            if array.dtype is not spec.held or array.ndim != 1 or spec.shape != _COLUMN:
+                spec.check(array)
+        return rows_of(inputs)
 
 
 def rows_of(inputs: Tensors) -> int | None:

@@ -47,7 +47,7 @@ class _Signature:
             return tf.lite.Interpreter(model_content=self._content, num_threads=1)
 
     def run(self, inputs: Tensors) -> Tensors:
-        shapes = tuple(inputs[name].shape for name in self._inputs)
+        shapes = tuple([inputs[name].shape for name in self._inputs])
         interpreter = self._idle.pop(shapes, None)
         if interpreter is None:
             interpreter = self._sized(shapes)

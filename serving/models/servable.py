@@ -39,7 +39,7 @@ class Servable(AbstractContextManager["Servable"]):
         self._users = 0
         self._metrics = metrics
         self._batchers = {
-            each.name: Batcher(partial(self._run, each), executor, batching, batchable=each.batchable)
+            each.name: Batcher(partial(self.run, each), executor, batching, batchable=each.batchable)
             for each in signatures.values()
         }
 
@@ -56,23 +56,31 @@ class Servable(AbstractContextManager["Servable"]):
         """The signature of that name, or the default one for an empty name."""
         return self.signatures.get(name or DEFAULT_SIGNATURE)
 
-    def _run(self, signature: Signature, inputs: Tensors) -> Tensors:
-        started = time.perf_counter()
-        try:
-            return self.engine.run(signature, inputs)
-        finally:
-            self._metrics.runtime(self.name, self.engine.name, time.perf_counter() - started)
-
-    def predict(self, signature: Signature, inputs: Tensors, rows: int | None) -> Tensors | asyncio.Future[Tensors]:
-        """All outputs for one request of so many rows: at once, or where that takes long, later.
+    def run(self, signature: Signature, inputs: Tensors, rows: int | None = None) -> Tensors:
+        """All outputs for inputs that `Signature.check` has passed, of so many rows, where that is known.
 
         Raises:
-            ServingError: the inputs do not fit the signature, or the model cannot answer them.
+            ServingError: the model cannot answer them.
         """
-        signature.check(inputs)
+        started = time.perf_counter()
+        try:
+            return self.engine.run(signature, inputs, rows)
+        finally:
+            self._metrics.runtime(self.name, self.engine.answering(signature), time.perf_counter() - started)
+
+    def predict(self, signature: Signature, inputs: Tensors, rows: int | None) -> Tensors | asyncio.Future[Tensors]:
+        """All outputs for inputs that `Signature.check` has passed: at once, or where that takes long, later.
+
+        Raises:
+            ServingError: the model cannot answer them.
+        """
         if rows and self.engine.runs_inline(signature, rows):
-            return self._run(signature, inputs)
+            return self.run(signature, inputs, rows)
         return self._batchers[signature.name].submit(inputs, rows)
+
+    def answers_together(self, signature: Signature, rows: int) -> bool:
+        """Whether rows of different requests may be computed together, and so many so quickly that nothing waits."""
+        return self._batchers[signature.name].batchable and self.engine.runs_inline(signature, rows)
 
     @property
     def busy(self) -> bool:

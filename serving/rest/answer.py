@@ -1,5 +1,6 @@
 """A response, and how it is written in HTTP/1.1."""
 
+import logging
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -7,6 +8,8 @@ from typing import Final, NamedTuple
 import orjson
 
 from serving.errors import ServingError
+
+log = logging.getLogger(__name__)
 
 JSON: Final = b"application/json"
 CORS: Final = (
@@ -35,6 +38,14 @@ def refusal(error: ServingError) -> Answer:
 def failure(status: int, message: str) -> Answer:
     """An answer that tells what is wrong."""
     return Answer(status, orjson.dumps({"error": message}))
+
+
+def told(error: Exception) -> Answer:
+    """What a client is told of any failure. Unexpected ones are logged."""
+    if isinstance(error, ServingError):
+        return refusal(error)
+    log.error("a request failed: this is a mistake of the server", exc_info=error)
+    return failure(500, "internal error; the server's log says more")
 
 
 def written(answer: Answer, connection: bytes, more: bytes, *, with_body: bool) -> bytes:

@@ -1,20 +1,18 @@
 """TensorFlow Serving's REST interface over the models: from a request to its answer."""
 
 import asyncio
-import logging
 from typing import Final
 
 from serving import page
 from serving.errors import Code, ServingError
 from serving.inference import Call, Inference
 from serving.rest import decode, encode, examples, paths
-from serving.rest.answer import Answer, failure, refusal
+from serving.rest.answer import Answer, told
 from serving.rest.connection import Reply
+from serving.rest.gathering import Gathering
 from serving.rest.parse import parse_object
 from serving.rest.views import metadata_json, status_json
 from serving.signatures import DEFAULT_SIGNATURE, Tensors
-
-log = logging.getLogger(__name__)
 
 _PROMETHEUS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _HTML: Final = b"text/html; charset=utf-8"
@@ -29,13 +27,14 @@ class RestApp:
         self._manager = inference.manager
         self._metrics_path = metrics_path
         self._cors = cors
+        self._gathering = Gathering(inference)
 
     def respond(self, method: str, path: str, body: bytes) -> Reply:
         """The answer to a request, or a coroutine of it where a model must be waited for."""
         try:
             return self._respond(method, path, body)
         except Exception as error:  # noqa: BLE001
-            return _told(error)
+            return told(error)
 
     def _respond(self, method: str, path: str, body: bytes) -> Reply:
         if self._cors and method == "OPTIONS":
@@ -77,6 +76,9 @@ class RestApp:
                     Code.INVALID_ARGUMENT,
                     f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def',
                 )
+            instances = document.get("instances")
+            if "inputs" not in document and self._gathering.takes(instances, servable, signature):
+                return self._gathering.add(servable, signature, instances, call)
             inputs, as_rows = decode.decode(document, signature.inputs)
             outputs = self._inference.predict(servable, signature, inputs, call)
             if isinstance(outputs, asyncio.Future):
@@ -93,7 +95,7 @@ class RestApp:
             with self._inference.counted(call):
                 return _encoded(await outputs, as_rows=as_rows)
         except Exception as error:  # noqa: BLE001
-            return _told(error)
+            return told(error)
 
     async def _answer_examples(self, target: paths.Target, body: bytes) -> Answer:
         call = Call(target.verb.capitalize(), "REST", target.model)
@@ -107,7 +109,7 @@ class RestApp:
                     return Answer(200, examples.classifications(classes))
                 return Answer(200, examples.regressions(await self._inference.regress(servable, name, asked, call)))
         except Exception as error:  # noqa: BLE001
-            return _told(error)
+            return told(error)
 
     def _look(self, target: paths.Target) -> bytes:
         if target.verb == "metadata":
@@ -117,13 +119,6 @@ class RestApp:
 
 def _encoded(outputs: Tensors, *, as_rows: bool) -> Answer:
     return Answer(200, encode.rows(outputs) if as_rows else encode.columns(outputs))
-
-
-def _told(error: Exception) -> Answer:
-    if isinstance(error, ServingError):
-        return refusal(error)
-    log.error("a request failed: this is a mistake of the server", exc_info=error)
-    return failure(500, "internal error; the server's log says more")
 
 
 def _no_handler(method: str, path: str) -> ServingError:

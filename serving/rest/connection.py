@@ -1,7 +1,7 @@
 """HTTP/1.1 on one connection: requests in, answers out in their order, and what a client may not do.
 
 httptools parses in C. A request that needs no waiting is answered while its bytes are being read, with no task of its
-own.
+own. Clients send the same head again and again, so what was once parsed is remembered: see `KnownHeads`.
 """
 
 import asyncio
@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 import httptools
 
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.rest.answer import Answer, failure, refusal, written
+from serving.rest.gathering import Pending
+from serving.rest.heads import Head, KnownHeads
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MOST_HEAD_BYTES: Final = 64 * 2**10
@@ -23,9 +26,9 @@ _IDLE_SECONDS: Final = 75.0
 _LINGER_SECONDS: Final = 5.0
 """How long a refused client may go on sending: if the connection was closed at once, it might miss the refusal."""
 
-Reply = Answer | Coroutine[Any, Any, Answer]
+Reply = Answer | Pending | Coroutine[Any, Any, Answer]
 Respond = Callable[[str, str, bytes], Reply]
-"""Method, path without query, body -> the answer, or a coroutine of it where something must be waited for."""
+"""Method, path without query, body -> the answer, or how it is to be had where something must be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Host(Protocol):
     limits: RestLimits
     headers: bytes
     """More headers of every answer, each with its end."""
+    heads: KnownHeads
     draining: bool
     """Whether connections end with the answer that they are at."""
     connections: set["Connection"]
@@ -59,14 +63,6 @@ class _Phase(Enum):
     REFUSED = auto()
 
 
-class _Request(NamedTuple):
-    method: str
-    path: str
-    body: bytes
-    connection: bytes
-    """The header of that name in the answer, or nothing."""
-
-
 class Connection(asyncio.Protocol):
     """One client."""
 
@@ -79,11 +75,14 @@ class Connection(asyncio.Protocol):
         self._deadline = 0.0
         self._unused = 0
         """Bytes that have come since the parser last made something of them."""
+        self._read = b""
+        """What is being read, if it begins a request."""
         self._url = b""
         self._declared = 0
         self._expects_continue = False
         self._body: bytes | bytearray = b""
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[tuple[Head, bytes]] = deque()
+        self._pending: Pending | None = None
         self._task: asyncio.Task[Answer] | None = None
         self._full = False
         """Whether the client is slower to take answers than they come."""
@@ -128,6 +127,14 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         if self._phase is _Phase.REFUSED:
             return
+        self._read = b""
+        if self._phase in (_Phase.IDLE, _Phase.NEW) and not self._busy:
+            head, body = self._host.heads.split(data)
+            if head and not self._transport.is_closing():
+                self._enter(_Phase.IDLE)
+                self._serve(head, body)
+                return
+            self._read = data
         self._unused += len(data)
         try:
             self._parser.feed_data(data)
@@ -194,43 +201,56 @@ class Connection(asyncio.Protocol):
             connection = b"close"
         else:
             connection = b"" if parser.get_http_version() == "1.1" else b"keep-alive"
-        request = _Request(parser.get_method().decode(), _path(self._url), bytes(self._body), connection)
+        head, body = Head(parser.get_method().decode(), _path(self._url), connection), bytes(self._body)
         self._body = b""
         self._enter(_Phase.IDLE)
-        if len(request.body) > self._host.limits.body_bytes:
+        if len(body) > self._host.limits.body_bytes:
             self._refuse(_too_large(self._host.limits))
-        elif self._busy:
-            self._waiting.append(request)
+            return
+        if not connection:
+            self._host.heads.learn(self._read, head, body)
+        if self._busy:
+            self._waiting.append((head, body))
             if self._reading:
                 self._reading = False
                 self._transport.pause_reading()
         else:
-            self._serve(request)
+            self._serve(head, body)
 
     # Answers.
 
     @property
     def _busy(self) -> bool:
-        return self._task is not None or self._full
+        return self._pending is not None or self._task is not None or self._full
 
-    def _serve(self, request: _Request) -> None:
-        reply = self._host.respond(request.method, request.path, request.body)
+    def _serve(self, head: Head, body: bytes) -> None:
+        reply = self._host.respond(head.method, head.path, body)
         if isinstance(reply, Answer):
-            self._write(reply, request)
+            self._write(reply, head)
+        elif isinstance(reply, Pending):
+            self._pending = reply
+            reply.deliver = partial(self._delivered, head)
         else:
             self._task = task = self._loop.create_task(reply)
-            task.add_done_callback(lambda done: self._answered(done, request))
+            task.add_done_callback(lambda done: self._answered(done, head))
 
-    def _answered(self, task: asyncio.Task[Answer], request: _Request) -> None:
+    def _delivered(self, head: Head, answer: Answer) -> None:
+        self._pending = None
+        if not self._transport.is_closing():
+            self._write(answer, head)
+            if self._waiting or self._refusal:
+                self._serve_waiting()
+
+    def _answered(self, task: asyncio.Task[Answer], head: Head) -> None:
         self._task = None
         if not task.cancelled():
             self._enter(self._phase)
-            self._write(task.result(), request)
+            self._write(task.result(), head)
             self._serve_waiting()
 
-    def _write(self, answer: Answer, request: _Request) -> None:
-        connection = b"close" if self._host.draining or self._ended else request.connection
-        self._transport.write(written(answer, connection, self._host.headers, with_body=request.method != "HEAD"))
+    def _write(self, answer: Answer, head: Head) -> None:
+        connection = b"close" if self._host.draining or self._ended else head.connection
+        self._transport.write(written(answer, connection, self._host.headers, with_body=head.method != "HEAD"))
         if connection == b"close":
             self._waiting.clear()
             self._transport.close()
@@ -238,7 +258,7 @@ class Connection(asyncio.Protocol):
     def _serve_waiting(self) -> None:
         """Answer what has come meanwhile, and read on when that is done."""
         while self._waiting and not self._busy and not self._transport.is_closing():
-            self._serve(self._waiting.popleft())
+            self._serve(*self._waiting.popleft())
         if not self._waiting and not self._transport.is_closing():
             if self._refusal:
                 self._write_refusal(self._refusal)

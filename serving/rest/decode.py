@@ -61,13 +61,18 @@ def decode(document: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> tupl
             raise InvalidArgument(f"JSON Value: {shown(document)} Expecting 'instances' to be an list/array")
         if not instances:
             raise InvalidArgument(f"JSON Value: {shown(document)} No values in 'instances' array")
-        return _rows(instances, specs), True
+        return rows(instances, specs), True
     if "inputs" in document:
         return _columns(document["inputs"], specs), False
     raise InvalidArgument("Missing 'inputs' or 'instances' key")
 
 
-def _rows(instances: list[Any], specs: Mapping[str, TensorSpec]) -> Inputs:
+def rows(instances: list[Any], specs: Mapping[str, TensorSpec]) -> Inputs:
+    """The inputs that the elements of `instances` hold, at least one.
+
+    Raises:
+        ServingError: the message names the element and the input that is wrong.
+    """
     objects = _is_object(instances[0])
     if not specs and not objects:
         raise InvalidArgument("Expecting object but got list at item 0 of input list")

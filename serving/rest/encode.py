@@ -41,7 +41,7 @@ def _rows_in(name: str, array: Array) -> int:
 
 def _plain(name: str, array: Array) -> Any:
     """What orjson can write: an array of numbers, or lists of text. Bytes of an output `*_bytes` become base64."""
-    if array.dtype != object:
+    if not array.dtype.hasobject:
         # A 0-d array is a scalar to JSON.
         return np.ascontiguousarray(array) if array.ndim else array[()]
     if name.endswith("_bytes"):

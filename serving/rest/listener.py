@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from serving.rest.connection import Connection, Respond, RestLimits
+from serving.rest.heads import KnownHeads
 
 _BACKLOG: Final = 2048
 _CHECKS: Final = 4
@@ -17,6 +18,7 @@ class Listener:
         self.respond = respond
         self.limits = limits
         self.headers = headers
+        self.heads = KnownHeads()
         self.draining = False
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None

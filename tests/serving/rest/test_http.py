@@ -1,6 +1,7 @@
 """HTTP/1.1 as clients speak it, byte by byte."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_a_request_may_come_in_any_pieces(half: Client) -> None:
         for byte in predict("X-Some: thing"):
             connection.sendall(bytes([byte]))
         assert answer(reader)[2] == PREDICTIONS
+
+
+def test_a_head_that_was_sent_before_may_come_with_less_or_more(half: Client) -> None:
+    """The body later, in pieces, with half of the next request, or another body of the same length."""
+    request = predict("X-Known: yes")
+    with connected(half) as (connection, reader):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for pieces in ([request], [request], [request[:-3], request[-3:]], [request + request[:20], request[20:]]):
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(0.02)
+            assert answer(reader)[2] == PREDICTIONS
+        assert answer(reader)[2] == PREDICTIONS
+        connection.sendall(request.replace(b"[2]", b"[4]"))
+        assert answer(reader)[2] == b'{"predictions":[5.0]}'
 
 
 def test_chunks_are_put_together(half: Client) -> None:
