@@ -57,8 +57,8 @@ def test_a_wrong_request_spoils_no_other(models: Path) -> None:
     assert answers == [
         '{"predictions":[3.5]}',
         (
-            '{"error":"Failed to process element: 1 of \'instances\' list. Error: INVALID_ARGUMENT: JSON Value: \\"two\\" '
-            'Type: String is not of expected type: float"}'
+            '{"error":"Failed to process element: 1 of \'instances\' list. '
+            'Error: INVALID_ARGUMENT: JSON Value: \\"two\\" Type: String is not of expected type: float"}'
         ),
         '{"error":"input `x` has shape [1, 1], expected [-1] (-1: any size)"}',
         '{"predictions":[5.0]}',
