@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from steps.entry import IntList, StepInputs, split_commas
 
-ModelName = Literal["bias", "mf", "ranking", "dcn", "history", "retrieval", "multitask"]
+ModelName = Literal["bias", "mf", "ranking", "dcn", "history", "autoencoder", "retrieval", "multitask"]
 FeatureName = Literal["genres", "year", "time", "popularity", "age", "words", "demographics"]
 
 _RETRIEVAL: Final[dict[str, Any]] = {
@@ -42,6 +42,15 @@ SUITED: Final[dict[ModelName, dict[str, Any]]] = {
         "embedding_size": 32,
         "hide_users": 0.0,
     },
+    "autoencoder": {
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "decay": "cosine",
+        "l2": 50.0,
+        "epochs": 40,
+        "embedding_size": 500,
+        "hide_users": 0.02,
+    },
     "retrieval": _RETRIEVAL,
     "multitask": _RETRIEVAL,
 }
@@ -62,11 +71,15 @@ class TrainingConfig(StepInputs):
         "ranking",
         description="bias: mean, user and title; mf: also the product of their vectors (SVD++); ranking: user and "
         "title embeddings, then an MLP; dcn: also what `features` names, crossed; history: a Gaussian process "
-        "over what the user has rated so far; retrieval: which title comes next, by two towers; multitask: both that "
+        "over what the user has rated so far; autoencoder: a code of each title's ratings, and what it tells of every "
+        "user (AutoRec); retrieval: which title comes next, by two towers; multitask: both that "
         "and its rating. Other models have other defaults than these: docs/recommender.md",
     )
     epochs: int = Field(50, ge=1, le=10_000, description="passes over the training rows, at most")
     learning_rate: float = Field(0.1, gt=0, le=10, description="step size of the optimizer")
+    decay: Literal["none", "cosine"] = Field(
+        "none", description="none: all steps have that size; cosine: they shrink to nothing until the last epoch"
+    )
     batch_size: int = Field(8192, ge=1, description="rows in one step of the optimizer")
     embedding_size: int = Field(32, ge=1, le=4096, description="numbers that describe each user and each title")
     features: Annotated[tuple[FeatureName, ...], BeforeValidator(split_commas)] = Field(

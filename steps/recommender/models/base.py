@@ -127,7 +127,7 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     def predict_ratings(self, columns: Columns) -> Answers:
         """`rate` for any number of rows, [rows]."""
         if self._compiled_rate is None:
-            self._compiled_rate = tf.function(self.rate, reduce_retracing=True)
+            self._compiled_rate = tf.function(self.rate, reduce_retracing=True, autograph=False)
         parts = [
             self._compiled_rate({name: tf.constant(batch[name]) for name in FEATURES if name in batch}).numpy()
             for batch in data.batches(columns, self.prediction_batch)

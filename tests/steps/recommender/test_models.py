@@ -131,7 +131,7 @@ def test_dropout_acts_in_training_only() -> None:
     assert (model.predict_ratings(BATCH) == model.predict_ratings(BATCH)).all()
 
 
-@pytest.mark.parametrize("name", ["bias", "mf", "ranking", "dcn", "history"])
+@pytest.mark.parametrize("name", ["bias", "mf", "ranking", "dcn", "history", "autoencoder"])
 def test_titles_are_scored_in_the_order_of_their_ratings(name: str) -> None:
     """Scores over the whole vocabulary differ from ratings by a number of the user's only."""
     model = build(model=name)
@@ -173,9 +173,18 @@ def test_models_with_two_towers_say_so() -> None:
     assert {name for name in models.MODELS if isinstance(build(model=name), TwoTowers)} == {
         "mf",
         "history",
+        "autoencoder",
         "retrieval",
         "multitask",
     }
+
+
+def test_steps_shrink_to_nothing() -> None:
+    """With a cosine the first step has the size that was asked for, and after the last epoch there is none left."""
+    config = TrainingConfig(decay="cosine", learning_rate=0.5, epochs=5, batch_size=4)
+    rate = models.learning_rate(config, Basis(VOCABULARY, SCALE, 3.5, TITLES, BATCH))
+
+    assert [float(rate(step)) for step in (0, 5, 10)] == pytest.approx([0.5, 0.25, 0.0])
 
 
 def test_looking_products_up_learns_what_the_layers_learn() -> None:
