@@ -102,7 +102,7 @@ TASKS = (
         parted("--method=random", "--train-end=0.86", "--validation-end=0.9"),
         0.835,
         "Surprise: SVD 0.873, SVD++ 0.862; AutoRec 0.831, GLocal-K 0.822",
-        {"autoencoder": ("--batch-size=65536", "--epochs=30", "--l2=100")},
+        {"autoencoder": ("--batch-size=65536", "--epochs=30")},
     ),
 )
 

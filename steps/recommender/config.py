@@ -46,7 +46,7 @@ SUITED: Final[dict[ModelName, dict[str, Any]]] = {
         "optimizer": "adam",
         "learning_rate": 0.001,
         "decay": "cosine",
-        "l2": 50.0,
+        "l2": 100.0,
         "epochs": 40,
         "embedding_size": 500,
         "hide_users": 0.02,
@@ -162,5 +162,7 @@ class TrainingConfig(StepInputs):
         if self.model in ("history", "retrieval", "multitask") and self.hide_users:
             raise ValueError(f"hide_users must be 0 for the model {self.model}, which learns from whole users")
         if self.stream == "always" and not self.learns_from_rows:
-            raise ValueError(f"stream cannot be always for the model {self.model}, which learns from whole users")
+            raise ValueError(
+                f"stream cannot be always for the model {self.model}, which learns from whole users or titles"
+            )
         return self

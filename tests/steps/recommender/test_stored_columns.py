@@ -148,7 +148,7 @@ def test_a_model_of_whole_users_refuses_to_stream() -> None:
         TrainingConfig(model="history", stream="always")
 
     assert refused.value.errors()[0]["msg"] == (
-        "Value error, stream cannot be always for the model history, which learns from whole users"
+        "Value error, stream cannot be always for the model history, which learns from whole users or titles"
     )
 
 
