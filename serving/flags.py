@@ -31,6 +31,7 @@ class Settings:
     cors: bool
     body_bytes: int
     message_bytes: int
+    longest_list: int
     batching: BatchingParameters
     engine: str
     warmup: bool
@@ -79,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--max_body_bytes", type=int, default=64 * 2**20, help="of a REST request")
     add("--grpc_max_message_bytes", type=int, default=64 * 2**20, help="of a gRPC request")
+    add("--max_list_length", type=int, default=4096, help="of lists within the rows of a request; 0: any")
     add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")
     add("--tensorflow_inter_op_parallelism", type=int, default=0, help="threads for operations")
     add("--access_log_sampling", type=float, default=0.01, help="the part of requests that is logged")
@@ -136,6 +138,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         cors=given.rest_api_enable_cors_support,
         body_bytes=given.max_body_bytes,
         message_bytes=given.grpc_max_message_bytes,
+        longest_list=given.max_list_length,
         batching=batching_parameters(given.batching_parameters_file, enabled=given.enable_batching),
         engine=given.engine,
         warmup=given.enable_model_warmup,

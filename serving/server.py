@@ -75,6 +75,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             warmup=settings.warmup,
             intra_op=settings.intra_op,
             inter_op=settings.inter_op,
+            longest_list=settings.longest_list,
         )
         manager = Manager(
             loader,
@@ -113,7 +114,7 @@ async def _follow(manager: Manager, settings: Settings, listen: Callable[[], Awa
     Nobody is listened to before the first is done, as in TensorFlow Serving: probes take a port that answers for a
     model that does.
     """
-    await manager.configure(settings.models)
+    await manager.begin(settings.models)
     await listen()
     read = time.monotonic()
     while True:

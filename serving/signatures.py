@@ -58,18 +58,22 @@ class TensorSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "held", np.dtype(NUMPY[self.dtype]) if self.dtype in NUMPY else None)
 
-    def check(self, array: Array) -> None:
-        """Raise what is wrong with a value's type or shape."""
+    def check(self, array: Array, longest: int = 0) -> None:
+        """Raise what is wrong with a value's type or shape. `longest`: so long may lists within a row be; 0: any."""
         if array.dtype != self.held:
             raise InvalidArgument(f"input `{self.name}` has type {array.dtype}, expected {self.dtype}")
-        if self.shape is None:
-            return
-        if len(array.shape) != len(self.shape) or any(
-            wanted not in (-1, size) for wanted, size in zip(self.shape, array.shape, strict=True)
+        shape = (-1,) * array.ndim if self.shape is None else self.shape
+        if len(array.shape) != len(shape) or any(
+            wanted not in (-1, size) for wanted, size in zip(shape, array.shape, strict=True)
         ):
             raise InvalidArgument(
-                f"input `{self.name}` has shape {list(array.shape)}, expected {list(self.shape)} (-1: any size)"
+                f"input `{self.name}` has shape {list(array.shape)}, expected {list(shape)} (-1: any size)"
             )
+        for wanted, size in zip(shape[1:], array.shape[1:], strict=True):
+            if wanted == -1 and 0 < longest < size:
+                raise InvalidArgument(
+                    f"input `{self.name}` has lists of {size} values, at most {longest} are taken (--max_list_length)"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Signature:
     method: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    longest_list: int = 0
+    """So many values may a list within a row of a request have; 0: any number."""
     batchable: bool = field(init=False)
     """Whether rows of different requests may be put together: every input and output has a free first size."""
 
@@ -105,7 +111,7 @@ class Signature:
         for name, spec in self.inputs.items():
             array = inputs[name]
             if array.dtype is not spec.held or array.ndim != 1 or spec.shape != _COLUMN:
-                spec.check(array)
+                spec.check(array, self.longest_list)
         return rows_of(inputs)
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from steps import local_file, movielens
 from steps.entry import Step, StepError, StepInputs, TextList, Workspace, run_step
 from steps.formats import RAW_RATINGS
+from steps.raw_rows import FIELDS
 from steps.sources import DAMAGED, Archive, NotAskedError, Wanted, attempts
 from steps.tables import SENTINELS, Summary
 
@@ -45,8 +46,8 @@ def _pairs(value: object) -> object:
 
 def _known_fields(columns: dict[str, str]) -> dict[str, str]:
     for field, column in columns.items():
-        if field not in local_file.FIELDS:
-            raise ValueError(f"{field} is no field: choose from {', '.join(local_file.FIELDS)}")
+        if field not in FIELDS:
+            raise ValueError(f"{field} is no field: choose from {', '.join(FIELDS)}")
         if not column:
             raise ValueError(f"{field} has no column: write {field}=NAME, or {field}=NUMBER for a file without header")
     return columns

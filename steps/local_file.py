@@ -1,6 +1,5 @@
 """Ratings from a file of one's own: CSV, TSV, `::`, Parquet or the log of a stream, gzipped or not."""
 
-import csv
 import gzip
 import hashlib
 import re
@@ -11,35 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Literal, cast
-from urllib.parse import unquote_plus
 
 from steps.entry import StepError
 from steps.movielens import Item, write_items
+from steps.raw_rows import LOG, SEPARATORS, cut, field_of, title_in_log
 from steps.tables import Summary, TextForm, read_rows, summarise, typed_ratings, write_ratings
 
 if TYPE_CHECKING:
     import polars as pl
 
-FIELDS: Final = {
-    "user_id": ("user_id", "userid", "user"),
-    "item_id": ("item_id", "itemid", "item", "movie_id", "movieid", "movie"),
-    "rating": ("rating", "user_rating", "stars", "score"),
-    "timestamp": ("timestamp", "time", "datetime", "date"),
-    "title": ("title", "movie_title"),
-    "year": ("year", "release_year"),
-    "genres": ("genres",),
-}
-"""Each field that can be mapped -> the column names, in small letters, that need no mapping."""
-
 REQUIRED: Final = ("user_id", "item_id", "rating", "timestamp")
-SEPARATORS: Final = ("::", "\t", ",", ";", "|")
-"""What `auto` tries; of those that fit equally well, the first."""
 SEPARATOR_NAMES: Final = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 HEAD_BYTES: Final = 64 << 10
 """How much of a file is looked at to tell its form."""
 NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
-LOG: Final = {"timestamp": 0, "user_id": 1, "item_id": 2, "rating": 3}
-"""The fields of a line such as `2021-12-16 14:52:44, 461360, the+muppet+movie+1979, 2`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +116,7 @@ def _items(seen: "Sequence[pl.DataFrame]", *, decode: bool) -> list[Item]:
 
 
 def _item_of_log(item_id: str) -> Item:
-    title = unquote_plus(item_id).strip()
+    title = title_in_log(item_id)
     year = re.search(r"\b(\d{4})$", title)
     return item_id, title, int(year.group(1)) if year else None, []
 
@@ -170,7 +154,7 @@ def _delimited(path: Path, form: FileForm) -> "tuple[Iterator[pl.DataFrame], dic
     if separator == "auto":
         separator = _separator(lines, quotes=form.quotes)
     text = TextForm(separator, 0, form.quotes and len(separator) == 1 and _has_quotes(path), form.encoding)
-    first, *others = [_cut(line, separator, quotes=text.quotes) for line in lines]
+    first, *others = [cut(line, separator, quotes=text.quotes) for line in lines]
     named = any(not column.isdecimal() for column in form.columns.values())
     header = form.header == "present" or (
         form.header == "auto" and (named or not any(NUMBER.fullmatch(field) for field in first))
@@ -187,15 +171,9 @@ def _has_quotes(path: Path) -> bool:
         return any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b""))
 
 
-def _cut(line: str, separator: str, *, quotes: bool) -> list[str]:
-    if quotes and len(separator) == 1:
-        return next(csv.reader([line], delimiter=separator))
-    return line.split(separator)
-
-
 def _separator(lines: Sequence[str], *, quotes: bool) -> str:
     def fitting(separator: str) -> int:
-        widths = Counter(len(_cut(line, separator, quotes=quotes)) for line in lines)
+        widths = Counter(len(cut(line, separator, quotes=quotes)) for line in lines)
         return max((rows for width, rows in widths.items() if width >= len(REQUIRED)), default=0)
 
     best = max(SEPARATORS, key=fitting)
@@ -218,9 +196,9 @@ def _places(names: Sequence[str] | None, width: int, columns: Mapping[str, str])
     if names is None and not columns:
         places = dict(zip(REQUIRED, range(width), strict=False))
     for name, index in known.items():
-        for field, usual in FIELDS.items():
-            if name.lower() in usual and index not in places.values():
-                places.setdefault(field, index)
+        known_field = field_of(name)
+        if known_field and index not in places.values():
+            places.setdefault(known_field, index)
     missing = [field for field in REQUIRED if field not in places]
     if missing:
         has = ", ".join(names) if names else f"{width} columns and no header"

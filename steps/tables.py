@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from steps.entry import StepError
+from steps.raw_rows import ISO_TIME, UNIX_TIME
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +30,6 @@ QUOTED_ROWS: Final = 200_000
 SENTINELS: Final = (-1.0, -9.0, -99.0, -999.0, -9999.0, -9999.9, 99.0, 999.0, 9999.0, 9999.9, 99999.0, 999999.0)
 """Numbers that programs write where a value is missing; they are that only outside the scale of the ratings."""
 
-UNIX_TIME: Final = r"^[+-]?\d+(\.\d*)?$"
 ISO_TIMES: Final = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
@@ -195,12 +195,15 @@ def seconds(texts: "pl.Series", time_format: str) -> "pl.Series":
         # Most files use one form throughout, so the second reading is seldom needed.
         unread = unix.is_null() & (texts != "")
         return unix.zip_with(~unread, seconds(texts, "iso")) if unread.any() else unix
-    patterns = ISO_TIMES if time_format == "iso" else (time_format,)
-    spaced = texts.str.replace(r"^(\d{4}-\d{2}-\d{2})T", "$1 ") if time_format == "iso" else texts
+    patterns: tuple[str, ...] = (time_format,)
+    if time_format == "iso":
+        patterns = ISO_TIMES
+        plain = pl.when(pl.col("t").str.contains(ISO_TIME)).then(pl.col("t").str.replace("T", " "))
+        texts = texts.to_frame("t").select(plain.alias("t")).to_series()
     readings = [
         pl.col("t").str.to_datetime(pattern, strict=False, time_unit="us").dt.epoch("s") for pattern in patterns
     ]
-    return spaced.to_frame("t").select(pl.coalesce(readings)).to_series()
+    return texts.to_frame("t").select(pl.coalesce(readings)).to_series()
 
 
 def write_ratings(batches: "Iterable[pl.DataFrame]", target: Path) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serving.batching import BatchingParameters
@@ -30,6 +30,8 @@ class Loader:
     warmup: bool
     intra_op: int
     inter_op: int
+    longest_list: int = 0
+    """So many values may a list within a row of a request have; 0: any number."""
 
     def load(self, name: str, version: int, folder: Path, *, urgent: bool) -> Servable:
         """Load a version. `urgent`: nothing else answers meanwhile, so a quicker engine is left to `improve`.
@@ -41,7 +43,8 @@ class Loader:
         signatures, metadata = read_signatures(folder)
         tensorflow = TensorFlowEngine(folder, signatures, intra_op=self.intra_op, inter_op=self.inter_op)
         engine = ChosenEngine(tensorflow, self.engine)
-        servable = Servable(name, version, signatures, metadata, engine, self.executor, self.batching, self.metrics)
+        limited = {key: replace(each, longest_list=self.longest_list) for key, each in signatures.items()}
+        servable = Servable(name, version, limited, metadata, engine, self.executor, self.batching, self.metrics)
         try:
             self._warm_up(servable, warmup.requests(folder) if self.warmup else [])
         except BaseException:

@@ -28,6 +28,7 @@ class Loading(Protocol):
 
 
 _DRAIN_STEP: Final = 0.05
+_RETRY_SECONDS: Final = 0.5
 
 
 class State(IntEnum):
@@ -68,6 +69,10 @@ class Model:
             for version in self.versions.values()
             if version.servable and version.state is State.AVAILABLE
         }
+
+    def errors(self) -> dict[int, ServingError]:
+        """Why versions could not be loaded."""
+        return {version.number: version.error for version in self.versions.values() if version.error}
 
     def choose_latest(self) -> None:
         """To be called after every change of what is available."""
@@ -173,6 +178,23 @@ class Manager:
                     self._models[name] = Model(config)
             await asyncio.gather(*map(self._follow, self._models.values()))
         self._check_labels(wanted.values())
+
+    async def begin(self, configs: Iterable[ModelConfig]) -> None:
+        """Serve these models from the start on. A model without a folder or versions may get them later.
+
+        Raises:
+            ServingError: as of `configure`; and where no version of a model can be loaded, however often it is tried:
+                TensorFlow Serving does not start either then.
+        """
+        await self.configure(configs)
+        while failed := [model for model in self._models.values() if not model.latest and model.errors()]:
+            for model in failed:
+                for number, error in model.errors().items():
+                    if model.versions[number].attempts >= self._attempts:
+                        name = model.config.name
+                        raise ServingError(error.code, f"version {number} of model {name}: {error.message}")
+            await asyncio.sleep(_RETRY_SECONDS)
+            await self.look()
 
     def _check_labels(self, configs: Iterable[ModelConfig]) -> None:
         if self._labels_for_unavailable:

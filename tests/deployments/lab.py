@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self
 
@@ -103,7 +104,8 @@ class Lab:
     def processes(self, container: str) -> list[int]:
         """The numbers of its processes on this machine, oldest first."""
         listed = subprocess.run(["docker", "top", container], capture_output=True, text=True, check=True)
-        return sorted(int(line.split()[1]) for line in listed.stdout.splitlines()[1:])
+        numbers = [int(line.split()[1]) for line in listed.stdout.splitlines()[1:]]
+        return sorted(numbers, key=lambda number: (_started(number), number))
 
     def await_processes(self, container: str, count: int) -> list[int]:
         """Its processes when there are so many of them."""
@@ -160,6 +162,15 @@ def ask(deployment: Deployment, path: str = "/", body: bytes | None = None) -> t
         return error.code, error.read().decode()
 
 
+def _started(process: int) -> int:
+    """When a process was started, in ticks: numbers of processes begin anew when all have been used."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return sys.maxsize  # it has ended meanwhile
+    return int(fields[19])
+
+
 def kill(container: str) -> None:
     """End the first process of a container, and the container with it, as the kernel would."""
     shown = subprocess.run(
@@ -178,6 +189,8 @@ class Load:
         self._body = body
         self._over = threading.Event()
         self._lock = threading.Lock()
+        self._last = time.monotonic()
+        self._silence = 0.0
         self._clients = [threading.Thread(target=self._ask) for _ in range(clients)]
 
     def __enter__(self) -> Self:
@@ -197,15 +210,27 @@ class Load:
             good = sum(count for (status, _), count in self.answers.items() if status == 200)
         return good, total - good + failures
 
+    def silence(self) -> float:
+        """The longest time, in seconds, in which nobody was answered with 200, since this was last asked."""
+        with self._lock:
+            longest = max(self._silence, time.monotonic() - self._last)
+            self._silence, self._last = 0.0, time.monotonic()
+        return longest
+
     def _ask(self) -> None:
         connection = HTTPConnection(self._address, timeout=30)
         while not self._over.is_set():
             try:
                 connection.request("POST", "/v1/models/model:predict", self._body)
                 answer = connection.getresponse()
+                told = answer.read().decode()
                 with self._lock:
-                    self.answers[answer.status, answer.read().decode()] += 1
-            except OSError as error:
-                self.failures.append(repr(error))
+                    self.answers[answer.status, told] += 1
+                    if answer.status == 200:
+                        now = time.monotonic()
+                        self._silence, self._last = max(self._silence, now - self._last), now
+            except (OSError, HTTPException) as error:
+                with self._lock:
+                    self.failures.append(repr(error))
                 connection.close()
             time.sleep(0.002)

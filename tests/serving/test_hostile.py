@@ -4,11 +4,15 @@ import http.client
 import json
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tests.serving.running import Client, running
 
@@ -105,3 +109,22 @@ def test_metrics_have_tensorflow_servings_names(half: Client) -> None:
     )
     assert ':tensorflow:serving:runtime_latency_count{model_name="half",API="Predict",runtime="tensorflow"} ' in text
     assert "nobody" not in text
+
+
+def test_long_lists_within_rows_are_refused(models: Path) -> None:
+    """A model's work may grow with the cube of their length; the number of rows is not meant."""
+    flags = ["--model_name=echo", f"--model_base_path={models / 'echo'}", "--max_list_length=3"]
+    why = "input `long` has lists of 4 values, at most 3 are taken (--max_list_length)"
+    rows = [[1, 2, 3]] * 5
+    with running(*flags) as client:
+        asked = {"signature_name": "long_table", "instances": rows}
+        assert client.post("/v1/models/echo:predict", asked) == (200, {"predictions": rows})
+        asked = {"signature_name": "long_table", "instances": [[1, 2, 3, 4]]}
+        assert client.post("/v1/models/echo:predict", asked) == (400, {"error": why})
+
+        message = predict_pb2.PredictRequest()
+        message.model_spec.name, message.model_spec.signature_name = "echo", "long_table"
+        message.inputs["long"].CopyFrom(tf.make_tensor_proto([[1, 2, 3, 4]], tf.int64))
+        with grpc.insecure_channel(client.rpc_address) as channel, pytest.raises(grpc.RpcError) as caught:
+            prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(message, timeout=30)
+        assert (caught.value.code().name, caught.value.details()) == ("INVALID_ARGUMENT", why)

@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,7 +14,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.serving.running import Client, process, running, wait_until
+from tests.projects import REPOSITORY
+from tests.serving.running import Client, free_port, process, running, wait_until
 from tests.serving.saved_models import half_plus, slow
 
 PREDICT = "/v1/models/half:predict"
@@ -143,6 +146,19 @@ def test_before_a_model_is_there_the_server_is_not_ready(tmp_path: Path) -> None
         assert client.send("GET", "/healthz")[0] == 200
         half_plus(tmp_path / "1", 2.0)
         wait_until(lambda: client.send("GET", "/readyz")[0] == 200)
+
+
+def test_a_model_that_cannot_be_loaded_ends_a_server_that_starts(tmp_path: Path) -> None:
+    """As TensorFlow Serving does: a status of 200 that tells of an error would pass any probe."""
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"this is no model")
+    command = [sys.executable, "-m", "serving", f"--rest_api_port={free_port()}", "--port=0", "--model_name=half"]
+    command += [f"--model_base_path={tmp_path}", "--max_num_load_retries=2"]
+
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 1
+    assert " ERROR DATA_LOSS: version 1 of model half: " in ended.stderr.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ As root it has a small disk of its own, which it fills. With `--restart-engine` 
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--restart-engine", action="store_true", help="use an engine of its own; needs root")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was made is removed then, too
     with tempfile.TemporaryDirectory() as folder, ExitStack() as cleanup:
         root = Path(folder) / "project"
         root.mkdir()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import Literal, Protocol, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -54,6 +55,19 @@ def load_step(root: Path, name: str) -> Step:
         message = f"the step `{name}` cannot be loaded from `{module_name}`: {reason}"
         raise EnvironmentProblem(message, hint=f"try `python -m {module_name} --help`") from error
     return step
+
+
+def load_module(root: Path, name: str) -> ModuleType:
+    """Import a module of the project's package `steps`.
+
+    Raises:
+        EnvironmentProblem: there is none of this name.
+    """
+    _step_modules(root)
+    try:
+        return importlib.import_module(f"steps.{name}")
+    except ModuleNotFoundError as error:
+        raise EnvironmentProblem(f"this project has no `steps/{name}.py`: {error}") from error
 
 
 def compile_step(root: Path, step: Step, given: Mapping[str, object], complain: Complain) -> Process | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from wf.commands.data import answer
 from wf.commands.deployments import open_deployments
 from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem
+from wf.project import find_root
 from wf.report.text import columns
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     rated = arguments.rated
     if arguments.file is not None and not (rated or arguments.user or arguments.movie):
-        rows = read_rows(_read(arguments.file))
+        rows = read_rows(find_root(Path.cwd()), _read(arguments.file))
     elif arguments.file is None and arguments.movie and (arguments.user is not None or rated):
         rows = [Row(arguments.user or NEW_USER, movie) for movie in arguments.movie]
     else:

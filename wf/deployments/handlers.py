@@ -5,14 +5,13 @@ PUT  /wf/v1/deployments/NAME            {spec, why}: create or update it
 POST /wf/v1/deployments/NAME/predict    {rows: [{user, movie, timestamp}]}: the ratings of what serves
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from wf.control.http import Handler, Request, Response, error_response, json_response
 from wf.deployments.parse import parse_spec
 from wf.deployments.prediction import Client
-from wf.deployments.rows import read_rows
+from wf.deployments.rows import Row
 from wf.deployments.service import Deployments
 from wf.errors import DeploymentFailed, InvalidWorkflow, Problem
 
@@ -35,8 +34,7 @@ def deployment_handler(deployments: Deployments, asked_by: Callable[[Request], s
         if request.method == "PUT" and not verb:
             return _put(deployments, name, given, asked_by(request))
         if request.method == "POST" and verb == "predict":
-            rows = read_rows(json.dumps(given.get("rows", [])).encode())
-            return json_response({"ratings": Client.connect(deployments.get(name)).predict(rows)})
+            return json_response({"ratings": Client.connect(deployments.get(name)).predict(_rows(given.get("rows")))})
         return None
 
     return handle
@@ -52,6 +50,13 @@ def _put(deployments: Deployments, name: str, given: Mapping[str, Any], by: str)
     except DeploymentFailed as failed:
         return error_response(409, "\n".join(filter(None, [str(failed), failed.hint])))
     return json_response(done.to_json())
+
+
+def _rows(given: Any) -> list[Row]:
+    try:
+        return [Row(str(row["user"]), str(row["movie"]), row.get("timestamp")) for row in given]
+    except (TypeError, KeyError, AttributeError):
+        raise InvalidWorkflow([Problem("`rows` is no list of objects with a `user` and a `movie`")]) from None
 
 
 def _object(request: Request) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wf.deployments.mounts import serving_folder
-from wf.deployments.rows import Rated, Row, meaning
+from wf.deployments.rows import Rated, Row
 from wf.deployments.spec import Deployment, DeploymentSpec
 from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem
 
@@ -27,6 +27,12 @@ WITH_HISTORY: Final = "with_history"
 _HISTORY = ("history_titles", "history_ratings", "history_timestamps")
 HOW_TO_TELL: Final = "Without --rated it knows users by their ids. `--set model=history` trains one that takes ratings."
 _WHOLE = ("DT_INT64", "DT_INT32")
+_INPUTS: Final = {
+    "user": ("user_id", "user"),
+    "movie": ("movie_title", "title", "movie", "movie_id", "item_id", "item"),
+    "timestamp": ("timestamp", "time"),
+}
+"""What inputs of a signature may be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class Client:
         for each, description in signatures[wanted]["inputs"].items():
             if rated and each in _HISTORY:
                 continue
-            kind = meaning(each)
+            kind = next((kind for kind, names in _INPUTS.items() if each.lower() in names), None)
             if kind is None:
                 raise EnvironmentProblem(f"model `{name}` wants `{each}`, which is neither user, movie nor timestamp")
             inputs[each] = kind, description.get("dtype") in _WHOLE
