@@ -184,6 +184,17 @@ def test_a_change_sends_nothing_to_a_replica_that_is_down(lab: Lab) -> None:
     assert load.failures == []
 
 
+def test_the_proxy_forgets_replicas_that_are_gone(lab: Lab) -> None:
+    """It would ask the network for their names for ever, and be slow to begin anew where nobody answers that."""
+    lab.create()
+    made = lab.update(lab.spec(2))
+    assert set(lab.counts()) == {each.name for each in made.replicas}
+
+    made = lab.deployments.scale("it", 1, by="me")
+
+    assert set(lab.counts()) == {each.name for each in made.replicas}
+
+
 def test_a_killed_proxy_comes_back(lab: Lab) -> None:
     """Also after it has been given another configuration, with which it goes on; HAProxy alone in its container."""
     made = lab.create(ANSWER="old")

@@ -5,7 +5,7 @@ import pytest
 from wf.deployments.proxy import Counts, Target, configuration, read_statistics
 from wf.deployments.spec import DeploymentSpec, Probe
 
-BY_NAME = "resolvers engine resolve-prefer ipv4 init-addr libc,none"
+BY_NAME = "resolvers engine resolve-prefer ipv4 init-addr last,none"
 PLAIN = DeploymentSpec(image="x", port=8000)
 
 

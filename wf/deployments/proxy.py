@@ -150,7 +150,9 @@ backend http
 _TABLE = "# pxname"
 _KINDS = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 _PASSED = ("L4OK", "L6OK", "L7OK", "L7OKC")
-_BY_NAME = "resolvers engine resolve-prefer ipv4 init-addr libc,none"
+_BY_NAME = "resolvers engine resolve-prefer ipv4 init-addr last,none"
+"""A worker takes addresses from the one before, and asks for others while it runs: to ask at its start would keep the
+port closed for as long as a name server far away takes to say that it does not know a replica which is down."""
 
 
 def _checks(target: Target) -> list[str]:

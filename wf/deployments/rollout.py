@@ -36,6 +36,7 @@ def reconcile(fleet: Fleet, wanted: Prepared, replicas: int, revisions: Mapping[
     if superfluous:
         fleet.settle()
         fleet.remove(superfluous)
+        fleet.route(_equal([*good, *fresh]), revisions)
     fleet.remove_comparer()
 
 
@@ -62,6 +63,7 @@ def replace(
         _beside(fleet, new, replicas, old, revisions, rollout)
     promote()
     fleet.remove(old)
+    fleet.route(_equal([each.name for each in fleet.of(new.revision.number)]), revisions)
     fleet.remove_comparer()
 
 
