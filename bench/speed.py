@@ -72,7 +72,7 @@ def _texts(rows: pl.DataFrame) -> tuple[Any, ...]:
 
 def measure_epochs(split_folder: Path, rounds: int) -> None:
     """Print both ways to train the article's model, and what they reach on validation rows after as many epochs."""
-    from steps.recommender import data, training
+    from steps.recommender import data, training, validation
     from steps.recommender.config import TrainingConfig
     from steps.recommender.models import build_model
     from steps.recommender.training_data import encode_training_data
@@ -100,7 +100,7 @@ def measure_epochs(split_folder: Path, rounds: int) -> None:
     rows = split.validation.filter(known)
     rmse = {
         "plain Keras": plain_rmse(keras_model, rows),
-        "ours": training.evaluate(model, data.encode(rows, training_data.vocabulary)),
+        "ours": validation.evaluate(model, data.encode(rows, training_data.vocabulary)),
     }
     for name in contenders:
         speed = len(split.train) / statistics.median(wall for wall, _ in taken[name])
@@ -153,10 +153,10 @@ def article(archive: Path, judged_in: Path) -> None:
 
 
 def _test_rmse(folder: Path) -> float:
-    from steps.recommender import data, trained_model, training
+    from steps.recommender import data, trained_model, validation
 
     trained = trained_model.load(folder / "model")
-    return training.evaluate(trained.model, data.encode(data.read_split(folder / "split").test, trained.vocabulary))
+    return validation.evaluate(trained.model, data.encode(data.read_split(folder / "split").test, trained.vocabulary))
 
 
 def _step(name: str, *flags: str, inputs: Path, outputs: Path) -> list[str]:

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from steps.entry import Step, Workspace, run_step
+from steps.entry import Step, StepError, Workspace, run_step
 from steps.formats import REPORT, SPLIT, TRACKING, TRAINED_MODEL
-from steps.recommender.config import TrainingConfig
+from steps.recommender.config import ERRORS, Metric, TrainingConfig
 from steps.recommender.search_space import Axis, parse_axis
 from steps.tracking import TrackingMode
 
@@ -38,6 +38,12 @@ class Inputs(TrainingConfig):
         "earlier trials were good: a tree-structured Parzen estimator)",
     )
     trials: int = Field(20, ge=1, le=10_000, description="combinations that are trained, at most")
+    metric: Literal["auto"] | Metric = Field(
+        "auto",
+        description="of validation, by which trials are compared: rmse or mae, the lower the better; ndcg@10, "
+        "recall@10, hit@10 or mrr of lists, the higher the better; auto: ndcg@10 for retrieval and multitask, else "
+        "rmse",
+    )
     tracking: TrackingMode = Field(
         "auto", description="auto: a Comet archive, and online with COMET_API_KEY; offline: the archive only; off"
     )
@@ -52,6 +58,11 @@ class Inputs(TrainingConfig):
                     problem = error.errors(include_url=False)[0]["msg"]
                     raise ValueError(f"space: {name} cannot be {value}: {problem}") from None
         return self
+
+    @property
+    def compared_by(self) -> Metric:
+        """The metric that `auto` stands for, or the other one."""
+        return self.chosen_by if self.metric == "auto" else self.metric
 
     def axes(self) -> dict[str, Axis]:
         """What is tried, by parameter.
@@ -90,15 +101,18 @@ def run(inputs: Inputs, work: Workspace) -> None:
 
     from steps.recommender import sweep_page, sweeping, trained_model, training
 
-    training_data = training.begin(work.input("split"), inputs, work.state)
-    proposals = sweeping.Proposals(inputs.axes(), inputs.algorithm, inputs.trials, inputs.seed)
+    training_data, metric = training.begin(work.input("split"), inputs, work.state), inputs.compared_by
+    if metric not in ERRORS and not training_data.validation_in_turn:
+        raise StepError(f"{metric} ranks titles for whole users, who are not in memory: set stream to never")
+    proposals = sweeping.Proposals(inputs.axes(), inputs.algorithm, inputs.trials, inputs.seed, metric)
     result = sweeping.sweep(
         iter(proposals),
         proposals.tell,
         inputs.config_of,
         training_data,
+        metric,
         state=work.state,
-        track=sweeping.tracked(inputs.tracking, work.output("tracking"), training_data.digest()[:32]),
+        track=sweeping.tracked(inputs.tracking, work.output("tracking"), training_data.digest()[:32], metric),
     )
     trained_model.save(result.training, result.config, training_data, work.output("model"))
 
@@ -108,6 +122,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
     (report / "report.html").write_text(page, encoding="utf-8")
     best = result.best
     work.record({"validation_rmse": result.training.validation_rmse, "best_trial": best.number})
+    if metric != "rmse" and best.validation is not None:
+        work.record({f"validation_{metric.replace('@', '_at_')}": best.validation})
     work.record({"trials": len(result.trials)})
     print(sweep_page.verdict(result))
 

@@ -54,7 +54,7 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Train on the split's training rows, choosing the epoch by the RMSE on its validation rows."""
-    from steps.recommender import data, trained_model, training, warm_start
+    from steps.recommender import data, trained_model, training, validation, warm_start
 
     training_data = training.begin(work.input("split"), inputs, work.state)
     if work.input("earlier").exists():
@@ -76,7 +76,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     kept, best = min(results.items(), key=lambda result: result[1].best.badness)
     folder = work.output("model")
     trained_model.save(best, inputs.model_copy(update={"seed": kept}), training_data, folder)
-    figures = {"train_rmse": training.evaluate(best.model, training_data.train), **_figures(best)}
+    figures = {"train_rmse": validation.evaluate(best.model, training_data.train), **_figures(best)}
     if inputs.seeds > 1:
         trained_model.save_seeds(list(results.values()), inputs, training_data, folder)
         errors = [result.validation_rmse for result in results.values()]
@@ -96,7 +96,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
 
 def _train(inputs: Inputs, training_data: "TrainingData", work: Workspace, state: Path) -> "Training":
     """One training, recorded as one experiment."""
-    from steps.recommender import trained_model, training
+    from steps.recommender import trained_model, training, validation
 
     seed = [f"seed {inputs.seed}"] if inputs.seeds > 1 else []
     if seed:
@@ -119,7 +119,7 @@ def _train(inputs: Inputs, training_data: "TrainingData", work: Workspace, state
             tracker.log_metrics(figures, epoch=record.epoch)
 
         result = training.train_and_evaluate(inputs, training_data, state=state, report=report)
-        tracker.log_metrics({"train_rmse": training.evaluate(result.model, training_data.train), **_figures(result)})
+        tracker.log_metrics({"train_rmse": validation.evaluate(result.model, training_data.train), **_figures(result)})
         trained_model.save_history(result, state / trained_model.HISTORY)
         tracker.log_asset(state / trained_model.HISTORY)
     return result

@@ -9,6 +9,10 @@ from steps.entry import IntList, StepInputs, split_commas
 ModelName = Literal["bias", "mf", "ranking", "dcn", "history", "autoencoder", "retrieval", "multitask"]
 FeatureName = Literal["genres", "year", "time", "popularity", "age", "words", "demographics"]
 
+Metric = Literal["rmse", "mae", "ndcg@10", "recall@10", "hit@10", "mrr"]
+ERRORS: Final[tuple[Metric, ...]] = ("rmse", "mae")
+"""The metrics of ratings, of which less is better; of those of lists more is."""
+
 _RETRIEVAL: Final[dict[str, Any]] = {
     "optimizer": "adam",
     "learning_rate": 0.002,
@@ -139,6 +143,11 @@ class TrainingConfig(StepInputs):
     def learns_from_rows(self) -> bool:
         """Whether a batch may be of any rows."""
         return self.model in LEARN_FROM_ROWS
+
+    @property
+    def chosen_by(self) -> Metric:
+        """The figure of validation by which epochs are chosen, and models of the same kind."""
+        return "ndcg@10" if self.model in ("retrieval", "multitask") else "rmse"
 
     @property
     def reads_profiles(self) -> bool:

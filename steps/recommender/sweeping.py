@@ -6,6 +6,7 @@ is run again after an interruption passes over what it has done.
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ import optuna
 
 from steps.entry import StepError
 from steps.recommender import training
-from steps.recommender.config import TrainingConfig
+from steps.recommender.config import ERRORS, Metric, TrainingConfig
 from steps.recommender.history import EpochRecord
 from steps.recommender.search_space import Axis, Choices
 from steps.recommender.training import DivergedError, Training
 from steps.recommender.training_data import TrainingData
+from steps.recommender.validation import measure
 from steps.tracking import TrackingMode, start_tracker
 
 Tried = dict[str, Any]
@@ -32,16 +34,17 @@ _AT_RANDOM: Final = 10
 
 Propose = Callable[[], Tried | None]
 Tell = Callable[[float | None], None]
-"""Gives the last proposal its validation RMSE, or None where it diverged."""
+"""Gives the last proposal its figure of validation, or None where it diverged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training; `validation_rmse` is that of its best epoch, None where it diverged."""
+    """One training."""
 
     number: int
     tried: Tried
-    validation_rmse: float | None
+    validation: float | None
+    """The sweep's metric of the best epoch on validation; None where it diverged."""
     best_epoch: int
     seconds: float
 
@@ -50,6 +53,7 @@ class Trial:
 class Sweep:
     """All trials in their order, and the training of the best."""
 
+    metric: Metric
     trials: Sequence[Trial]
     best: Trial
     config: TrainingConfig
@@ -61,6 +65,7 @@ def sweep(
     tell: Tell,
     config_of: Callable[[Tried], TrainingConfig],
     training_data: TrainingData,
+    metric: Metric,
     *,
     state: Path,
     track: Callable[[Trial, TrainingConfig, Training | None], None],
@@ -76,18 +81,18 @@ def sweep(
         config, folder = config_of(tried), state / f"trial-{number}"
         folder.mkdir(parents=True, exist_ok=True)
         result = _train(config, training_data, folder)
-        error = result.validation_rmse if result else None
+        found = measure(result.model, training_data, metric) if result else None
         seconds = sum(record.seconds for record in result.history) if result else 0.0
-        trial = Trial(number, tried, error, result.best_epoch if result else 0, seconds)
+        trial = Trial(number, tried, found, result.best_epoch if result else 0, seconds)
         trials.append(trial)
-        tell(error)
+        tell(found)
         track(trial, config, result)
-        print(line(trial), flush=True)
-        if result and (kept is None or result.validation_rmse < kept[2].validation_rmse):
+        print(line(trial, metric), flush=True)
+        if result and (kept is None or badness(trial, metric) < badness(kept[0], metric)):
             kept = trial, config, result
     if kept is None:
         raise StepError("every trial diverged: try smaller values of learning_rate")
-    return Sweep(trials, *kept)
+    return Sweep(metric, trials, *kept)
 
 
 def _train(config: TrainingConfig, training_data: TrainingData, state: Path) -> Training | None:
@@ -100,10 +105,17 @@ def _train(config: TrainingConfig, training_data: TrainingData, state: Path) -> 
         return None
 
 
-def line(trial: Trial) -> str:
+def badness(trial: Trial, metric: Metric) -> float:
+    """By which trials are ordered, from the best: infinite where it diverged."""
+    if trial.validation is None:
+        return math.inf
+    return trial.validation if metric in ERRORS else -trial.validation
+
+
+def line(trial: Trial, metric: Metric) -> str:
     """The trial for a person who watches."""
-    error = "diverged" if trial.validation_rmse is None else f"validation RMSE {trial.validation_rmse:.4f}"
-    return f"trial {trial.number}  {error}  {described(trial.tried)}"
+    found = "diverged" if trial.validation is None else f"validation {metric.upper()} {trial.validation:.4f}"
+    return f"trial {trial.number}  {found}  {described(trial.tried)}"
 
 
 def described(tried: Mapping[str, Any]) -> str:
@@ -114,7 +126,7 @@ def described(tried: Mapping[str, Any]) -> str:
 class Proposals:
     """Combinations of values, none twice, each proposed when the result of the one before is known."""
 
-    def __init__(self, axes: Mapping[str, Axis], algorithm: str, trials: int, seed: int) -> None:
+    def __init__(self, axes: Mapping[str, Axis], algorithm: str, trials: int, seed: int, metric: Metric) -> None:
         self._axes, self._trials = axes, trials
         self._grid = algorithm == "grid"
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -123,7 +135,7 @@ class Proposals:
             if algorithm == "random"
             else optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(1, min(_AT_RANDOM, trials // 3)))
         )
-        self._study = optuna.create_study(direction="minimize", sampler=sampler)
+        self._study = optuna.create_study(direction="minimize" if metric in ERRORS else "maximize", sampler=sampler)
         self._results: dict[str, float | None] = {}
         self._asked: tuple[str, optuna.Trial] | None = None
 
@@ -147,19 +159,19 @@ class Proposals:
             self._asked = key, trial
             yield tried
 
-    def tell(self, error: float | None) -> None:
+    def tell(self, found: float | None) -> None:
         """What the last proposal came to."""
         if self._asked is None:
             return
         key, trial = self._asked
-        self._results[key] = error
-        self._tell(trial, error)
+        self._results[key] = found
+        self._tell(trial, found)
 
-    def _tell(self, trial: optuna.Trial, error: float | None) -> None:
-        if error is None:
+    def _tell(self, trial: optuna.Trial, found: float | None) -> None:
+        if found is None:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
-            self._study.tell(trial, error)
+            self._study.tell(trial, found)
 
 
 def _suggest(trial: optuna.Trial, name: str, axis: Axis) -> Any:
@@ -171,7 +183,7 @@ def _suggest(trial: optuna.Trial, name: str, axis: Axis) -> Any:
 
 
 def tracked(
-    mode: TrackingMode, folder: Path, sweep_id: str
+    mode: TrackingMode, folder: Path, sweep_id: str, metric: Metric
 ) -> Callable[[Trial, TrainingConfig, Training | None], None]:
     """Records each trial as an experiment, with the facts by which Comet's panels know a sweep."""
 
@@ -182,11 +194,11 @@ def tracked(
                 tracker.log_metrics({"loss": record.loss, "val_rmse": record.validation_rmse}, epoch=record.epoch)
             facts = {
                 "id": sweep_id,
-                "metric": "val_rmse",
-                "objective": "minimum",
+                "metric": f"val_{metric}",
+                "objective": "minimum" if metric in ERRORS else "maximum",
                 "parameters": json.dumps(trial.tried),
             }
-            for name, value in {**facts, "metric_value": trial.validation_rmse, "count": trial.number}.items():
+            for name, value in {**facts, "metric_value": trial.validation, "count": trial.number}.items():
                 tracker.log_other(f"optimizer_{name}", value)
 
     return track
@@ -196,6 +208,7 @@ def as_figures(result: Sweep, dataset: str) -> dict[str, Any]:
     """Everything for programs."""
     return {
         "dataset": dataset,
+        "metric": result.metric,
         "best": asdict(result.best),
         "parameters": result.config.model_dump(mode="json"),
         "trials": [asdict(trial) for trial in result.trials],

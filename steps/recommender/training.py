@@ -1,7 +1,6 @@
 """The training loop, in the shape that all models share: build, train an epoch, evaluate, keep the best."""
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from steps.entry import StepError
-from steps.recommender import checkpoint, data, lists, metrics, replicas
+from steps.recommender import checkpoint, data, replicas
 from steps.recommender.checkpoint import Checkpoint
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns
 from steps.recommender.history import EpochRecord
-from steps.recommender.list_requests import ListRequests
 from steps.recommender.models import RatingModel, build_model
 from steps.recommender.stored_columns import StoredColumns
 from steps.recommender.training_data import TrainingData, read_training_data
+from steps.recommender.validation import validate, validate_lists
 
 TrainStep = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 """Learns from one batch of columns; returns `loss`, `total_loss` and the model's metrics, each a scalar."""
@@ -150,35 +149,6 @@ def train_epoch(model: RatingModel, step: TrainStep, parts: Iterable[Columns], s
         rows, latest = rows + data.count_rows(part), results[-1][1]
     means = {name: total / rows for name, total in sums.items()}
     return {**{name: float(value) for name, value in latest.items()}, **means}
-
-
-def evaluate(model: RatingModel, columns: Columns) -> float:
-    """The RMSE of the model's answers to `columns`."""
-    squares = sum(
-        data.count_rows(part) * metrics.rmse(part["rating"], model.predict_ratings(part)) ** 2
-        for part in data.parts(columns)
-    )
-    return math.sqrt(squares / data.count_rows(columns))
-
-
-def validate(model: RatingModel, training_data: TrainingData) -> float:
-    """The RMSE of what would be served for the validation rows: with the user's earlier ratings, where models ask."""
-    if not model.remembers:
-        return evaluate(model, training_data.validation)
-    predicted = model.predict_in_turn(training_data.validation_in_turn)
-    rating = training_data.validation["rating"]
-    return metrics.rmse(rating, predicted[len(predicted) - len(rating) :])
-
-
-def validate_lists(model: RatingModel, training_data: TrainingData) -> float | None:
-    """The mean NDCG@10 of lists for the validation rows' users, new ones too; None of models not chosen by them."""
-    if not model.chosen_by_lists:
-        return None
-    columns, ends = training_data.validation_in_turn, len(training_data.validation["rating"])
-    earlier = {name: column[: len(column) - ends] for name, column in columns.items()}
-    judged = {name: column[len(column) - ends :] for name, column in columns.items()}
-    requests = ListRequests.of(earlier, judged, model.title_rows, newcomers=True)
-    return lists.mean_gain(requests.scorer(model), requests.question)
 
 
 def _run_epoch(

@@ -50,6 +50,6 @@ class MultitaskModel(RetrievalModel):
     def _rate_in_turn(self, batch: Features) -> tf.Tensor:
         described = self.in_turn(batch, self.tower.before_each(batch))
         # Ratings of one moment do not know one another: all of them are answered as the first of them is.
-        earlier = (batch["timestamp"][:, None, :] < batch["timestamp"][:, :, None]) & (batch["known"][:, None, :] > 0)
-        first = tf.reduce_sum(tf.cast(earlier, tf.int32), axis=2)
+        moment = tf.where(batch["known"] > 0, batch["timestamp"], tf.int64.max)  # what fills up comes last
+        first = tf.searchsorted(moment, moment)
         return self.rate_of(tf.gather(described, first, batch_dims=1), batch["title"])

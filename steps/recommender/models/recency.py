@@ -14,6 +14,8 @@ from steps.recommender.models.base import Features
 
 HALF_LIVES: Final = (0.5, 3.0, 17.0, 100.0)
 """After how many ratings a title counts half as much, where training starts."""
+SPAN: Final = 128
+"""Places whose pairs are looked at together, so that work grows with the length of a sequence and not its square."""
 EFFECT_OF_NONE: Final = 1.0
 """As if so many titles without a vector had been rated: who has rated little is described by little."""
 
@@ -50,11 +52,9 @@ class RecencyTower(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def before_each(self, history: Features, step: tf.Tensor | None = None) -> tf.Tensor:
         """The user before each place, [sequences, length, size]. With the number of the training `step`, units drop."""
-        places = tf.range(tf.shape(history["title"])[1])
-        weights = self._weights(places[:, None] - 1 - places[None, :])
-        sums = tf.einsum("spq,bqc->bpsc", weights, self._read(history, step))
-        total = tf.einsum("spq,bq->bps", weights, history["known"])
-        return self._describe(sums, total, step)
+        sums = self._sums_before_each(self._read(history, step))
+        total = self._sums_before_each(history["known"][..., None])
+        return self._describe(sums, total[..., 0], step)
 
     def after_all(self, history: Features) -> tf.Tensor:
         """The user after all places, [sequences, size], of histories that end at the last place."""
@@ -62,6 +62,24 @@ class RecencyTower(tf.keras.layers.Layer):  # type: ignore[misc]
         weights = self._weights(length - 1 - tf.range(length))
         sums = tf.einsum("sq,bqc->bsc", weights, self._read(history))
         return self._describe(sums, tf.einsum("sq,bq->bs", weights, history["known"]))
+
+    def _sums_before_each(self, values: tf.Tensor) -> tf.Tensor:
+        """The weighted sums of what is before each place, [sequences, length, speeds, numbers], of `values`.
+
+        Within pieces every pair of places is looked at; of the pieces before, only what is left of their sums.
+        """
+        length, speeds, numbers = tf.shape(values)[1], len(HALF_LIVES), values.shape[-1]
+        size = tf.clip_by_value(length, 1, SPAN)
+        pieces = -(-length // size)
+        filled = tf.pad(values, [[0, 0], [0, pieces * size - length], [0, 0]])
+        parts = tf.reshape(filled, tf.stack([tf.shape(values)[0], pieces, size, numbers]))
+        place, piece = tf.range(size), tf.range(pieces)
+        within = tf.einsum("spq,bnqc->bnpsc", self._weights(place[:, None] - 1 - place[None, :]), parts)
+        whole = tf.einsum("sq,bnqc->bnsc", self._weights(size - 1 - place), parts)
+        between = self._weights(size * (piece[:, None] - 1 - piece[None, :]))
+        before = tf.einsum("snm,bmsc->bnsc", between, whole)
+        sums = within + tf.einsum("sp,bnsc->bnpsc", self._weights(place), before)
+        return tf.reshape(sums, tf.stack([tf.shape(values)[0], pieces * size, speeds, numbers]))[:, :length]
 
     def _weights(self, ago: tf.Tensor) -> tf.Tensor:
         """[speeds, ...] for how many ratings [...] lie between; 0 for what is not yet known."""

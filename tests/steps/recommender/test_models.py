@@ -10,7 +10,7 @@ from steps.recommender import baselines, models
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
 from steps.recommender.features import TitleTable
-from steps.recommender.models import Basis, build_model, retrieval
+from steps.recommender.models import Basis, build_model, recency, retrieval
 from steps.recommender.models.base import TwoTowers
 from steps.recommender.profiles import Profiles
 from steps.recommender.vocabulary import Vocabulary
@@ -213,16 +213,21 @@ def test_a_retrieval_model_rates_by_two_averages() -> None:
     assert answered == pytest.approx(titles.predict_in_turn(rows, retrieval.USER_DAMPING), abs=1e-5)
 
 
-def test_a_tower_reads_the_same_at_every_place() -> None:
-    """The user before each place of a sequence is the user of the history up to there, whatever fills it up."""
+@pytest.mark.parametrize("span", [128, 3, 2])
+def test_a_tower_reads_the_same_at_every_place(span: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user before each place of a sequence is the user of the history up to there, whatever fills it up.
+
+    So it is with sequences longer than what is looked at together.
+    """
+    monkeypatch.setattr(recency, "SPAN", span)
     tower = build(model="retrieval").tower
     history = {
-        "title": np.array([[1, 2, 1, 2]], np.int32),
-        "rating": np.array([[5, 1, 3, 4]], np.float32),
-        "known": np.ones((1, 4), np.float32),
+        "title": np.array([[1, 2, 1, 2, 2, 1, 1]], np.int32),
+        "rating": np.array([[5, 1, 3, 4, 1, 2, 5]], np.float32),
+        "known": np.ones((1, 7), np.float32),
     }
     before = tower.before_each(history).numpy()[0]
 
-    for place in range(1, 4):
+    for place in range(1, 7):
         filled = {name: np.pad(values[:, :place], ((0, 0), (2, 0))) for name, values in history.items()}
         assert tower.after_all(filled).numpy()[0] == pytest.approx(before[place], abs=1e-5)
