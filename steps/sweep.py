@@ -70,7 +70,7 @@ class Inputs(TrainingConfig):
         Raises:
             ValueError: it is no parameter that can be tried, or its values cannot be read.
         """
-        tried = [name for name in TrainingConfig.model_fields if name not in ("model", "seed", "stream")]
+        tried = [name for name in TrainingConfig.model_fields if name not in ("model", "seed", "stream", "precision")]
         for name in self.space:
             if name not in tried:
                 raise ValueError(f"space: {name} is nothing to try: choose from {', '.join(tried)}")

@@ -132,6 +132,11 @@ class TrainingConfig(StepInputs):
     early_stopping: int = Field(
         0, ge=0, description="stop after this many epochs without a better validation RMSE; 0 never stops early"
     )
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "auto",
+        description="of ranking and dcn, in what the products of hidden layers are computed in training; weights and "
+        "answers are float32. auto: mixed_bfloat16 on GPUs that have it, else float32",
+    )
     stream: Literal["auto", "always", "never"] = Field(
         "auto",
         description="always: rows stay on disk, so that memory does not have to hold them, which models that learn "
@@ -168,6 +173,8 @@ class TrainingConfig(StepInputs):
             raise ValueError(f"layers must be sizes from 1 to 65536, not {list(self.layers)}")
         if self.features and self.model not in WITH_FEATURES:
             raise ValueError(f"features are for the models {' and '.join(WITH_FEATURES)}, not for {self.model}")
+        if self.precision.startswith("mixed") and self.model not in WITH_FEATURES:
+            raise ValueError(f"precision is for the models {' and '.join(WITH_FEATURES)}, not for {self.model}")
         if self.model in ("history", "retrieval", "multitask") and self.hide_users:
             raise ValueError(f"hide_users must be 0 for the model {self.model}, which learns from whole users")
         if self.stream == "always" and not self.learns_from_rows:

@@ -11,14 +11,17 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import tensorflow as tf
 
 from steps.entry import StepError
 from steps.recommender import load_and_predict, warmup
+from steps.recommender.asked_profiles import AskedProfiles
 from steps.recommender.check_lists import check_lists
+from steps.recommender.profiles import Profiles
 from steps.recommender.recommend import INPUTS, MATRICES, Find, Recommender
 from steps.recommender.trained_model import TrainedModel
-from steps.recommender.vocabulary import OOV_ROW
+from steps.recommender.vocabulary import OOV_ROW, Rows
 
 Request = Mapping[str, Any]
 """Columns of equal length: `user_id` and `movie_title` text, `timestamp` whole seconds since 1970. And for each row
@@ -41,6 +44,12 @@ HISTORY_SIGNATURE: Final = {
 }
 """What models that remember have besides; what is of the history is [rows, ratings]."""
 
+DEMOGRAPHICS: Final = {"age": "int32", "gender": "string", "occupation": "string"}
+"""What a request may say of who asks, all [rows]: the age in years, 0 where it is not known; the others as the data has
+them, "" where they are not known."""
+DEMOGRAPHIC_SIGNATURE: Final = {"with_demographics": {**SIGNATURES["serving_default"], **DEMOGRAPHICS}}
+"""What models have besides that have learned from demographics."""
+
 TOLERANCE: Final = 1e-4
 """How far an answer may be off the trained model's, in rating units: float32 sums differ in their last digits."""
 
@@ -51,11 +60,17 @@ RECOMMEND: Final = {"recommend": INPUTS}
 """The signature that ranks titles: `steps.recommender.recommend` says what it answers."""
 
 _SMOKE_SECONDS: Final = 300
+_WHO: Final[Mapping[str, Sequence[Any]]] = {
+    "age": (0, 24, 70, 0),
+    "gender": ("", "F", "M", "no such gender"),
+    "occupation": ("", "student", "", "no such occupation"),
+}
 
 
 def signatures_of(trained: TrainedModel) -> dict[str, dict[str, str]]:
     """The inputs and their types of each signature that `trained` is exported with."""
-    return {**SIGNATURES, **HISTORY_SIGNATURE} if trained.model.remembers else dict(SIGNATURES)
+    of_history = HISTORY_SIGNATURE if trained.model.remembers else {}
+    return {**SIGNATURES, **of_history, **(DEMOGRAPHIC_SIGNATURE if trained.profiles else {})}
 
 
 class RatingService(tf.Module):  # type: ignore[misc]
@@ -73,6 +88,7 @@ class RatingService(tf.Module):  # type: ignore[misc]
         self._last_moment = tf.constant(trained.last_moment, tf.int64)
         self._users = _lookup(trained.vocabulary.users)
         self._titles = _lookup(trained.vocabulary.titles)
+        self._asked_profiles = AskedProfiles(trained.profiles) if trained.profiles else None
         self._recommender = Recommender(trained, self._users, self._titles, find)
 
     def signatures(self) -> dict[str, Any]:
@@ -84,6 +100,19 @@ class RatingService(tf.Module):  # type: ignore[misc]
 
         def without_timestamp(user_id: tf.Tensor, movie_title: tf.Tensor) -> dict[str, tf.Tensor]:
             return serving_default(user_id, movie_title, tf.fill(tf.shape(user_id), self._last_moment))
+
+        def with_demographics(
+            user_id: tf.Tensor,
+            movie_title: tf.Tensor,
+            timestamp: tf.Tensor,
+            age: tf.Tensor,
+            gender: tf.Tensor,
+            occupation: tf.Tensor,
+        ) -> dict[str, tf.Tensor]:
+            rows = {"user": self._users.lookup(user_id), "title": self._titles.lookup(movie_title)}
+            assert self._asked_profiles is not None, "only models with profiles have this signature"
+            profile = self._asked_profiles.rows(rows["user"], age, gender, occupation)
+            return {"rating": self._rate({**rows, "timestamp": timestamp, "profile": profile})}
 
         def with_history(
             movie_title: tf.Tensor,
@@ -101,7 +130,7 @@ class RatingService(tf.Module):  # type: ignore[misc]
             }
             return {"rating": self._rate_with_history(asked, history)}
 
-        functions = (serving_default, without_timestamp, with_history, self._recommender.recommend)
+        functions = (serving_default, without_timestamp, with_demographics, with_history, self._recommender.recommend)
         return {
             function.__name__: tf.function(function).get_concrete_function(
                 **{column: _spec(column, kind) for column, kind in self._signatures[function.__name__].items()}
@@ -206,7 +235,20 @@ def expected_ratings(trained: TrainedModel, request: Request) -> npt.NDArray[np.
         return rated
     users = {user: row for row, user in enumerate(trained.vocabulary.users, start=1)}
     user = np.array([users.get(user, OOV_ROW) for user in request["user_id"]], np.int32)
-    return trained.model.predict_ratings({"user": user, "title": title, "timestamp": timestamp})
+    asked: dict[str, npt.NDArray[Any]] = {"user": user, "title": title, "timestamp": timestamp}
+    if trained.profiles and "age" in request:
+        asked["profile"] = _profiles(trained.profiles, user, request)
+    return trained.model.predict_ratings(asked)
+
+
+def _profiles(profiles: Profiles, user: Rows, request: Request) -> Rows:
+    """What `AskedProfiles` finds, looked up without TensorFlow's tables."""
+    schema = {name: pl.Int32 if kind == "int32" else pl.String for name, kind in DEMOGRAPHICS.items()}
+    said = pl.DataFrame({name: request[name] for name in DEMOGRAPHICS}, schema).with_columns(
+        user_id=pl.int_range(len(user)).cast(pl.String), age=pl.when(pl.col("age") > 0).then("age")
+    )
+    silent = said.select(pl.col("age").is_null() & (pl.col("gender") == "") & (pl.col("occupation") == ""))
+    return np.where(silent.to_series().to_numpy(), profiles.of_users[user], profiles.rows(said, said["user_id"]))
 
 
 def _lookup(values: Sequence[str]) -> tf.lookup.StaticHashTable:
@@ -225,6 +267,7 @@ def _request(users: Sequence[str], titles: Sequence[str]) -> Request:
         "history_titles": [[*titles[:length], *[""] * (3 - length)] for length in lengths],
         "history_ratings": [[4.0, 2.0, 5.0][:length] + [0.0] * (3 - length) for length in lengths],
         "history_timestamps": [[892_000_000, 892_000_000, 892_870_000]] * len(users),
+        **{name: [values[row % 4] for row in range(len(users))] for name, values in _WHO.items()},
         "exclude_titles": [[title] for title in titles],
         "k": [5, 2, 0, 8][: len(users)] if len(users) <= 4 else [5] * len(users),
         "diversity": [0.0, 0.0, 0.0, 0.4][: len(users)] if len(users) <= 4 else [0.0] * len(users),

@@ -13,10 +13,11 @@ import tensorflow as tf
 from steps.entry import StepError
 from steps.recommender import checkpoint, data, replicas
 from steps.recommender.checkpoint import Checkpoint
-from steps.recommender.config import TrainingConfig
+from steps.recommender.config import WITH_FEATURES, TrainingConfig
 from steps.recommender.data import Columns
 from steps.recommender.history import EpochRecord
 from steps.recommender.models import RatingModel, build_model
+from steps.recommender.precision import lower_type
 from steps.recommender.stored_columns import StoredColumns
 from steps.recommender.training_data import TrainingData, read_training_data
 from steps.recommender.validation import validate, validate_lists
@@ -63,7 +64,9 @@ def begin(split: Path, config: TrainingConfig, scratch: Path) -> TrainingData:
     )
     if isinstance(training_data.train, StoredColumns):
         print("rows are streamed from disk")
-    print(f"device: {prepare_device()}", flush=True)
+    device, lower = prepare_device(), lower_type(config)
+    multiplying = f", multiplying in {lower.name}" if lower and config.model in WITH_FEATURES else ""
+    print(f"device: {device}{multiplying}", flush=True)
     return training_data
 
 

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from steps.entry import StepError
 from steps.export import main
 from steps.recommender import saved_model, trained_model
+from steps.train import main as train
+from tests.steps.conftest import SMALL_MODEL
+from tests.steps.synthetic_ratings import write_split
 
 
 def ask(folder: Path, signature: str, **columns: Any) -> Any:
@@ -72,6 +76,33 @@ def test_a_history_in_the_request_is_answered(remembering: Path) -> None:
         history_timestamps=np.array([[880_000_990]] * 3, np.int64),
     )
     assert ratings[0] > ratings[2] > ratings[1]
+
+
+def test_what_a_request_says_of_a_person_is_read(tmp_path: Path) -> None:
+    """A model that has learned from demographics is asked with them; what is left empty is unknown, of known users too.
+
+    The step itself compares the signature with the trained model, for people of whom something or nothing is said.
+    """
+    folder, users = tmp_path / "in", [str(user) for user in range(30)]
+    write_split(folder / "split")
+    people = {"user_id": users, "age": [20, 40, 60] * 10, "gender": ["F", "M"] * 15, "occupation": ["student"] * 30}
+    pl.DataFrame(people, schema_overrides={"age": pl.Int32}).write_parquet(folder / "split" / "users.parquet")
+    flags = [*SMALL_MODEL, "--epochs=2", "--tracking=off", "--features=demographics"]
+    assert train([*flags, f"--inputs-dir={folder}", f"--outputs-dir={folder}"]) == 0
+    assert main([f"--inputs-dir={folder}", f"--outputs-dir={folder}"]) == 0
+
+    names = json.loads((folder / "saved_model" / "export.json").read_text())["signatures"]
+    asked = {"movie_title": ["Am\u00e9lie, Part 2 (2001)"], "timestamp": np.array([880_001_000], np.int64)}
+
+    def rating(user: str, age: int, gender: str) -> float:
+        who = {"user_id": [user], "age": np.array([age], np.int32), "gender": [gender], "occupation": [""]}
+        return float(ask(folder / "saved_model", "with_demographics", **asked, **who)[0])
+
+    known = float(ask(folder / "saved_model", "serving_default", **asked, user_id=["3"])[0])
+    assert list(names) == ["serving_default", "without_timestamp", "with_demographics", "recommend"]
+    assert names["with_demographics"]["inputs"]["age"] == "int32"
+    assert rating("3", 0, "") == pytest.approx(known, abs=1e-5)
+    assert len({round(rating("new", age, gender), 4) for age in (20, 60) for gender in ("F", "M")}) == 4
 
 
 def test_a_list_has_what_a_user_has_not_seen(inputs: Path, exported: Path) -> None:

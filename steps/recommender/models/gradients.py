@@ -1,8 +1,11 @@
 """A lookup and a product whose gradients are those that a CPU computes quickest. What they answer is what they say."""
 
-from typing import Any
+from typing import Any, Final
 
 import tensorflow as tf
+
+SCALE: Final = 1024.0
+"""What gradients are multiplied by in 16 bits, where the small ones of a mean over many rows would become 0."""
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -26,3 +29,23 @@ def product(inputs: tf.Tensor, kernel: tf.Tensor) -> Any:
         return tf.matmul(upstream, kernel, transpose_b=True), of_kernel
 
     return tf.matmul(inputs, kernel), gradient
+
+
+def lowered(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """The values in a type of 16 bits. Gradients leave it: they are divided by `SCALE`."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def cast(values: tf.Tensor) -> Any:
+        return tf.cast(values, dtype), lambda upstream: tf.cast(upstream, tf.float32) / SCALE
+
+    return cast(values)
+
+
+def raised(values: tf.Tensor) -> tf.Tensor:
+    """The values in float32. Gradients enter their type: they are multiplied by `SCALE`."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def cast(values: tf.Tensor) -> Any:
+        return tf.cast(values, tf.float32), lambda upstream: tf.cast(upstream * SCALE, values.dtype)
+
+    return cast(values)

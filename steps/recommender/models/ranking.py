@@ -11,7 +11,8 @@ from steps.recommender.data import RatingScale
 from steps.recommender.explain import Explanation, by_integrated_gradients, pairs
 from steps.recommender.models.base import Basis, Features, RatingModel, starting_from
 from steps.recommender.models.context import Context
-from steps.recommender.models.gradients import lookup, product
+from steps.recommender.models.gradients import lookup, lowered, product, raised
+from steps.recommender.precision import lower_type
 from steps.recommender.vocabulary import OOV_ROW
 
 
@@ -38,6 +39,7 @@ class RankingModel(RatingModel):
         ]
         plain = self.reads_embeddings_alone and bool(config.layers) and not config.features
         self.multiplies_tables = plain and len(vocabulary.users) + len(vocabulary.titles) < 2 * config.batch_size
+        self.lower_type = lower_type(config)
         self.dropout = config.dropout
         self.dropout_seed = config.seed
         self.bounded = config.loss == "bce"
@@ -90,15 +92,18 @@ class RankingModel(RatingModel):
     def _finish(self, activations: tf.Tensor, start: int, training: bool) -> tf.Tensor:
         """The rating of each row from what the hidden layer `start` reads, [rows, numbers]."""
         for number, layer in enumerate(self.hidden[start:], start):
-            if training:
-                activations = layer.activation(product(activations, layer.kernel) + layer.bias)
-                activations = self._drop(activations, number)
-            else:
-                activations = layer(activations)
+            activations = self._learn(layer, activations, number) if training else layer(activations)
         output = tf.squeeze(self.output_layer(activations), axis=1)
         if self.bounded:
             return self.scale.minimum + (self.scale.maximum - self.scale.minimum) * tf.sigmoid(output)
         return output
+
+    def _learn(self, layer: tf.keras.layers.Dense, inputs: tf.Tensor, number: int) -> tf.Tensor:
+        """What a hidden layer answers in training, in float32 whatever type it multiplies in."""
+        if self.lower_type is None:
+            return self._drop(layer.activation(product(inputs, layer.kernel) + layer.bias), number)
+        low, kernel, bias = (lowered(values, self.lower_type) for values in (inputs, layer.kernel, layer.bias))
+        return self._drop(raised(layer.activation(product(low, kernel) + bias)), number)
 
     def _drop(self, activations: tf.Tensor, number: int) -> tf.Tensor:
         """The activations of a hidden layer with a share of them left out."""
