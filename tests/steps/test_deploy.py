@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from steps.deploy import main
-from wf.control.control import LOOPBACK
+from wf.control.control import API, LOOPBACK, Control
 from wf.control.http import Request, Response, error_response, json_response
-from wf.control.server import Server
 
 MADE = {
     "name": "movies", "id": "1", "revision": 3, "shadow": None, "state": "serving",
@@ -29,11 +28,10 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
             return error_response(409, "revision 2 of `bad` was rolled back: it ended. Revision 1 serves.")
         return json_response({"ratings": [3.5]} if request.method == "POST" else MADE)
 
-    server = Server(LOOPBACK, 1, [handle], {"Deploy": "token"})
-    server.start()
-    monkeypatch.setenv("WF_API", f"{server.address}/token")
+    control = Control(1, ["Deploy"], [handle], lambda: LOOPBACK)
+    monkeypatch.setenv(API, control.environment("Deploy", "p1")[API])
     yield asked
-    server.stop()
+    control.close()
 
 
 @pytest.fixture(name="folders")

@@ -10,9 +10,8 @@ import pytest
 import tensorflow as tf
 
 from steps import gate
-from wf.control.control import LOOPBACK
+from wf.control.control import API, LOOPBACK, Control
 from wf.control.http import Request, Response, error_response, json_response
-from wf.control.server import Server
 
 
 class _Constant(tf.Module):  # type: ignore[misc]
@@ -72,11 +71,10 @@ def _serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         asked: Any = request.json()
         return json_response({"ratings": rating * len(asked["rows"])})
 
-    server = Server(LOOPBACK, 1, [handle], {"Gate": "token"})
-    server.start()
-    monkeypatch.setenv("WF_API", f"{server.address}/token")
+    control = Control(1, ["Gate"], [handle], lambda: LOOPBACK)
+    monkeypatch.setenv(API, control.environment("Gate", "p1")[API])
     yield rating
-    server.stop()
+    control.close()
 
 
 def decide(inputs: Path, *words: str) -> tuple[int, dict[str, Any]]:

@@ -1,6 +1,11 @@
-"""What a run has of the server: the address for its jobs. The server itself starts when the first job needs it."""
+"""What a run has of the server: the address for its jobs. The server itself is made when the first of them asks.
+
+Its import takes longer than all else that a run of one container imports, and most jobs never ask.
+"""
 
 import os
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -44,8 +49,11 @@ class Control:
         self._handlers = tuple(handlers)
         self._find_doorway = find_doorway
         self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
         self._server: Server | None = None
         self._address = ""
+        self._closing: socket.socket | None = None
+        """Where it is closed, whoever waits for somebody to ask is woken."""
 
     def environment(self, job: str, project: str) -> dict[str, str]:
         """The variables that a job finds the server by: ours, and those of the `gradient` client.
@@ -72,25 +80,51 @@ class Control:
         """Stop answering. Safe to call twice, and where nobody ever asked."""
         with self._lock:
             server, self._server = self._server, None
+            listener, self._listener = self._listener, None
+            closing, self._closing = self._closing, None
             self._address = NOWHERE
+        if closing:
+            closing.close()
         if server:
             server.stop()
+        elif listener:
+            listener.close()
 
     def _open(self) -> str:
         with self._lock:
             if not self._address:
-                self._address = self._started() or NOWHERE
+                self._address = self._listen() or NOWHERE
             return self._address
 
-    def _started(self) -> str:
+    def _listen(self) -> str:
         doorway = self._find_doorway()
         if doorway is None:
             return ""
-        from wf.control.server import Server
-
         try:
-            self._server = Server(doorway, self._run, self._handlers, self.tokens)
+            listener = listen(doorway)
         except OSError:
             return ""  # the engine's address is not one of this machine
-        self._server.start()
-        return self._server.address
+        self._listener = listener
+        self._closing, closed = socket.socketpair()
+        address = f"http://{doorway.host}:{listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, args=[listener, closed, address], name="control", daemon=True).start()
+        return address
+
+    def _serve(self, listener: socket.socket, closed: socket.socket, address: str) -> None:
+        """Wait for the first who asks, and begin to answer."""
+        with closed:
+            waiting = select.poll()
+            waiting.register(listener, select.POLLIN)
+            waiting.register(closed, select.POLLIN)
+            waiting.poll()
+        from wf.control.server import Server
+
+        with self._lock:
+            if self._listener is not None:
+                self._server = Server(listener, address, self._run, self._handlers, self.tokens)
+                self._server.start()
+
+
+def listen(doorway: Doorway) -> socket.socket:
+    """A socket that listens at a doorway, on a port that is free."""
+    return socket.create_server((doorway.bind, 0))

@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from wf.control.control import Doorway
 from wf.control.http import Handler, Request, Response, error_response
 from wf.errors import InvalidWorkflow, WfError
 
@@ -26,13 +25,18 @@ _PATIENCE: Final = 1.0
 
 
 class Server(ThreadingHTTPServer):
-    """Listens at a doorway, on a port that is free."""
+    """Answers who connects to a socket that listens already."""
 
     daemon_threads = True
 
-    def __init__(self, doorway: Doorway, run: int, handlers: Sequence[Handler], tokens: Mapping[str, str]) -> None:
-        super().__init__((doorway.bind, 0), _Exchange)
-        self.address = f"http://{doorway.host}:{self.server_address[1]}"
+    def __init__(
+        self, listener: socket.socket, address: str, run: int, handlers: Sequence[Handler], tokens: Mapping[str, str]
+    ) -> None:
+        super().__init__(listener.getsockname(), _Exchange, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.address = address
+        """As jobs know it."""
         self.run = run
         self._handlers = handlers
         self._tokens = tokens

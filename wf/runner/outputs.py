@@ -6,11 +6,14 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wf.errors import TaskFailed
 from wf.plan import Task, TaskOutput
 from wf.store.artifacts import Artifact, Artifacts, UnkeepableFileError
-from wf.store.models import NewModel
+
+if TYPE_CHECKING:
+    from wf.store.models import NewModel
 
 OWN_FOLDER = ".wf"
 """Where steps leave what is for `wf` itself."""
@@ -25,7 +28,7 @@ class Collected:
     outputs: tuple[tuple[TaskOutput, Artifact], ...]
     metrics: Mapping[str, float]
     notes: tuple[str, ...]
-    model: NewModel | None = None
+    model: "NewModel | None" = None
     """What it registered."""
 
 

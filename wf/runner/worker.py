@@ -5,7 +5,6 @@ A worker changes nothing but its job's folder and the artifacts, and tells the r
 
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,7 +20,6 @@ from wf.runner.causes import why_failed
 from wf.runner.gather import gather
 from wf.runner.messages import Ended, Lines, Note, Started
 from wf.runner.outputs import Collected, collect, create_output_folders
-from wf.runner.register import register_model
 from wf.runner.results import Given, StoredInput
 from wf.runner.shared import PATIENCE, Shared
 from wf.store.claims import Claim, Holder
@@ -97,6 +95,8 @@ class Worker:
         except OSError as problem:
             error = ": ".join(str(part) for part in (problem.strerror or problem, problem.filename) if part)
         except Exception as bug:  # noqa: BLE001 -- one job's failure, whatever it is, must not take the run with it
+            import traceback
+
             self._note("".join(traceback.format_exception(bug)))
             error = f"a bug in wf: {type(bug).__name__}: {bug}"
         if collected is None and self._held is not None:  # there is nothing to be recorded
@@ -147,6 +147,8 @@ class Worker:
         self._held.enter_context(in_use(self._shared.layout.artifacts))
 
     def _register_model(self, log: LogWriter) -> Collected:
+        from wf.runner.register import register_model
+
         self._shared.mailbox.tell(Started(self._task.id, None, time.monotonic()))
         given = self._inputs[MODEL_INPUT]
         assert isinstance(given, StoredInput), "the compiler lets no text be a model"
