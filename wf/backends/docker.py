@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -190,7 +189,7 @@ class DockerBackend:
     def _run(self, engine: Engine, launch: Launch, config: Mapping[str, Any]) -> tuple[str, Output]:
         with reporting(f"job `{launch.task.id}` could not start"):
             # The name is for people; its end keeps apart the attempts of one job.
-            name = f"wf-{launch.run}-{re.sub('[^A-Za-z0-9_.-]', '-', launch.task.id)}-{secrets.token_hex(3)}"
+            name = f"wf-{launch.run}-{re.sub('[^A-Za-z0-9_.-]', '-', launch.task.id)}-{os.urandom(3).hex()}"
             created = containers.create(engine, config, name)
             try:
                 output = engine.follow(created, attach=True)

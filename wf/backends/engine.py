@@ -5,7 +5,6 @@ rare (builds, pulls, deployments) and for engines elsewhere.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -82,8 +81,10 @@ class Engine:
         if any(str(device.get("ID", "")).startswith("nvidia.com/gpu") for device in devices):
             return "cdi"
         # The engine finds this hook by itself and does not say so.
-        if self.is_local and shutil.which("nvidia-container-runtime-hook") and Path("/dev/nvidiactl").exists():
-            return "nvidia"
+        if self.is_local and Path("/dev/nvidiactl").exists():
+            import shutil
+
+            return "nvidia" if shutil.which("nvidia-container-runtime-hook") else ""
         return ""
 
     def ask(

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +62,8 @@ class Recipe:
 
     def pack(self, into: IO[bytes], ca_bundle: Path | None) -> None:
         """Write the build context as a tar file, the same for the same content, and rewind it."""
+        import tarfile
+
         with tarfile.open(fileobj=into, mode="w") as tar:
             for name, path in self.files.items():
                 entry = tar.gettarinfo(path, name)

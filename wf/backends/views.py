@@ -13,8 +13,6 @@ view is an ordinary volume with a copy of the artifact, which everybody may chan
 
 import contextlib
 import os
-import secrets
-import tarfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -90,7 +88,7 @@ class Views:
     ) -> dict[str, View]:
         if not folders:
             return {}
-        start = f"wf-{launch.run}-{secrets.token_hex(6)}"
+        start = f"wf-{launch.run}-{os.urandom(6).hex()}"
         views = {name: View(f"{start}-{number}") for number, name in enumerate(folders)}
         with reporting(f"job `{launch.task.id}` cannot get writable inputs"):
             try:
@@ -160,6 +158,8 @@ def _copy(engine: Engine, view: View, folder: Path, user: str, around: Surroundi
 
 def _packed(folder: Path, user: str) -> Iterator[bytes]:
     """A tar of what a folder holds, written by a thread while it is read: it may be bigger than the memory."""
+    import tarfile
+
     uid, _, gid = user.partition(":")
 
     def opened(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -4,7 +4,7 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from wf.commands.answers import Answers
 from wf.commands.shared import open_store, sweep
@@ -14,6 +14,9 @@ from wf.runner import Reuse, run_plan
 from wf.store import Store
 from wf.store.resume import Settings, Unfinished
 
+if TYPE_CHECKING:
+    from wf.backends.choose import Search
+
 
 def carry_out(
     plan: Plan,
@@ -22,15 +25,19 @@ def carry_out(
     *,
     store: Store | None = None,
     resumes: Unfinished | None = None,
+    search: "Search | None" = None,
 ) -> int:
-    """Run a plan, or go on with a run of it; how it went is told by the report, and by the exit code."""
+    """Run a plan, or go on with a run of it; how it went is told by the report, and by the exit code.
+
+    `search` is one for an engine that was begun before.
+    """
     from wf.backends.choose import choose
     from wf.report import open_report
     from wf.secrets import load_secrets
     from wf.settings import load_settings
 
     project = load_settings(plan.root)
-    backend, reason = choose(settings.backend, plan.root, project)
+    backend, reason = choose(settings.backend, plan.root, project, search)
     if store is None:
         store = open_store(plan.root)
     secrets = load_secrets(

@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run it; how it went is told by the report, and by the exit code."""
+    from wf.backends.choose import Search
+
+    search = None if arguments.backend == "process" else Search()
     plan = compile_workflow(arguments, to_run=True)
     reuse = chosen_reuse(arguments, plan)
 
@@ -55,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> int:
         log_limit=arguments.log_limit or project.log_limit or DEFAULT_LIMIT,
         keep_going=arguments.keep_going,
     )
-    return carry_out(plan, settings, arguments.output)
+    return carry_out(plan, settings, arguments.output, search=search)
 
 
 def _path(path: Path | None) -> str:
