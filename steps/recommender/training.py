@@ -130,8 +130,7 @@ def compile_step(model: RatingModel, columns: Columns, strategy: Any = None) -> 
     several = strategy is not None and strategy.num_replicas_in_sync > 1
     train_step = replicas.replicated_step(model, strategy) if several else model.train_step
     signature = model.batch_signature(data.take(columns, 0, 0))
-    # No model's flow of control depends on a tensor, so that there is nothing to rewrite, which takes seconds.
-    step = tf.function(train_step, input_signature=[signature], autograph=False)
+    step = tf.function(train_step, input_signature=[signature], autograph=model.needs_autograph)
     step.get_concrete_function()
     compiled: TrainStep = step
     return compiled

@@ -65,6 +65,8 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     """Whether an answer depends on what the user has rated so far, given with the request."""
     chosen_by_lists = False
     """Whether the best epoch is that with the best lists for validation, instead of the best ratings."""
+    needs_autograph = False
+    """Whether Python of the training step asks for tensors, which TensorFlow then rewrites, taking seconds."""
 
     def __init__(self, basis: Basis) -> None:
         super().__init__()

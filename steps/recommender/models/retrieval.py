@@ -44,6 +44,7 @@ class RetrievalModel(RatingModel):
     prediction_batch = 2048
     remembers = True
     chosen_by_lists = True
+    needs_autograph = True  # of TFRS' task
 
     def __init__(self, config: TrainingConfig, basis: Basis) -> None:
         super().__init__(basis)

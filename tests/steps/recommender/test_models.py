@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from steps.recommender import baselines, models
+from steps.recommender import baselines, models, training
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
 from steps.recommender.features import TitleTable
@@ -88,6 +88,17 @@ def test_every_model_learns(name: str) -> None:
         model.train_step(tensors)
 
     assert float(model.compute_loss(tensors, training=True)) < before
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_training_step_becomes_a_graph(name: str) -> None:
+    """Training compiles the step once, and the graph learns as the model does."""
+    model = build(model=name)
+    ((_, batch),) = model.training_batches(BATCH, 100)
+
+    learned = training.compile_step(model, BATCH)({column: tf.constant(values) for column, values in batch.items()})
+
+    assert np.isfinite(float(learned["loss"]))
 
 
 @pytest.mark.parametrize("name", models.MODELS)
