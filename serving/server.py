@@ -14,7 +14,6 @@ from typing import Final
 import grpc
 import numpy as np
 import uvloop
-from grpc_health.v1 import health_pb2_grpc
 
 from serving.access_log import AccessLog
 from serving.errors import ServingError
@@ -138,9 +137,8 @@ def _rpc_server(settings: Settings, inference: Inference) -> grpc.aio.Server:
             ("grpc.so_reuseport", 0),
         ]
     )
-    services = (PredictionService(inference), ModelService(inference.manager))
+    services = (PredictionService(inference), ModelService(inference.manager), Health(inference.manager))
     server.add_generic_rpc_handlers(tuple(service.handler() for service in services))
-    health_pb2_grpc.add_HealthServicer_to_server(Health(inference.manager), server)
     if settings.port:
         server.add_insecure_port(f"{settings.host}:{settings.port}")
     return server

@@ -1,7 +1,7 @@
 """Services for gRPC, and how their methods end that cannot answer."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial, wraps
 from operator import methodcaller
 from typing import Any, Final
@@ -18,6 +18,8 @@ STATUS: Final = {code.value[0]: code for code in grpc.StatusCode}
 Method = Callable[[Any, Any, Any], Awaitable[Any]]
 """Of a service: takes itself, the request and the context."""
 BoundMethod = Callable[[Any, Any], Awaitable[Any]]
+Stream = Callable[[Any, Any], AsyncIterator[Any]]
+UNREADABLE: Final = InvalidArgument("the request is no message of this method")
 
 
 def answering(method: Method) -> Method:
@@ -27,7 +29,7 @@ def answering(method: Method) -> Method:
     async def answered(service: Any, request: Any, context: Any) -> Any:
         try:
             if request is None:
-                raise InvalidArgument("the request is no message of this method")
+                raise UNREADABLE
             return await method(service, request, context)
         except ServingError as error:
             failure = error
@@ -39,14 +41,20 @@ def answering(method: Method) -> Method:
     return answered
 
 
-def service(name: str, methods: Mapping[str, tuple[BoundMethod, Any]]) -> grpc.GenericRpcHandler:
-    """A service of methods that are `answering`, each with the type of its request.
+def service(
+    name: str, methods: Mapping[str, tuple[BoundMethod, Any]], streams: Mapping[str, tuple[Stream, Any]] | None = None
+) -> grpc.GenericRpcHandler:
+    """A service of methods that are `answering`, each with the type of its request, and of those that go on answering.
 
-    The generated services would let a request that cannot be read end with the code UNKNOWN, and log a traceback.
+    A stream is given `None` for a request that cannot be read. The generated services would let such a one end with the
+    code UNKNOWN, and log a traceback.
     """
     handlers = {
         key: grpc.unary_unary_rpc_method_handler(method, partial(_read, request), methodcaller("SerializeToString"))
         for key, (method, request) in methods.items()
+    } | {
+        key: grpc.unary_stream_rpc_method_handler(method, partial(_read, request), methodcaller("SerializeToString"))
+        for key, (method, request) in (streams or {}).items()
     }
     return grpc.method_handlers_generic_handler(name, handlers)
 

@@ -19,14 +19,28 @@ from typing import Any
 
 import grpc
 import tensorflow as tf
-from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, predict_pb2
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
 
 from tests.serving.running import Client, process
 from tests.serving.saved_models import echo, examples_model, half_plus
 
 STATUSES = frozenset({200, 400, 404, 408, 429, 431, 501, 504})
 CODES = frozenset({"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED", "RESOURCE_EXHAUSTED"})
-SERVICE = "/tensorflow.serving.PredictionService/"
+PREDICTION = "/tensorflow.serving.PredictionService/"
+MODEL = "/tensorflow.serving.ModelService/"
+HEALTH = "/grpc.health.v1.Health/Check"
+MODELS = ("half", "echo", "examples", "nobody")
+SIGNATURES = ("", "pair", "text", "scalar", "classify", "regress", "other")
 KEYS = ("instances", "inputs", "examples", "context", "signature_name", "x", "a", "b", "b64", "text", "short", "scalar")
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1.5, 2**31, 2**63, 2**64, -(2**63) - 1, 1e308, float("nan"), float("-inf")),
@@ -44,7 +58,7 @@ DOCUMENTS: tuple[dict[str, Any], ...] = (
 )
 PATHS = tuple(
     f"/v1/models/{name}{place}:{verb}"
-    for name in ("half", "echo", "examples", "nobody")
+    for name in MODELS
     for place in ("", "/versions/1", "/versions/99999999999999999999", "/labels/x")
     for verb in ("predict", "classify", "regress")
 )
@@ -127,12 +141,16 @@ class Fuzzer:
             raise Broken(f"{sent!r}: {answer[:300]!r}")
 
     def _rpc(self) -> None:
-        method, message = self._message()
-        data = message.SerializeToString()
-        if self._rng.random() < 0.7:
+        method, data = self._message()
+        kind = self._rng.random()
+        if kind < 0.6:
             data = self._scrambled(data)
+        elif kind < 0.7:
+            data = self._rng.randbytes(self._rng.randrange(60))
+        if method == MODEL + "HandleReloadConfigRequest" and _is_configuration(data):
+            return  # it would serve something else from then on
         try:
-            self._channel.unary_unary(SERVICE + method)(data, timeout=60)
+            self._channel.unary_unary(method)(data, timeout=60)
             code, details = "OK", ""
         except grpc.RpcError as error:
             code, details = error.code().name, error.details()
@@ -140,24 +158,29 @@ class Fuzzer:
         if code not in CODES:
             raise Broken(f"{method} with {data!r}: {code} {details}")
 
-    def _message(self) -> tuple[str, Any]:
-        method = self._rng.choice(("Predict", "Predict", "Predict", "Classify", "GetModelMetadata"))
-        if method == "Predict":
-            message = predict_pb2.PredictRequest()
-            for name in self._rng.sample(("x", "a", "b", "text"), self._rng.randrange(1, 3)):
+    def _message(self) -> tuple[str, bytes]:
+        """A method, and a request as it should be, or nearly."""
+        name = self._rng.choice(("Predict", "Predict", "Predict", *_MESSAGES))
+        message = _MESSAGES[name]()
+        if name == "Predict":
+            for key in self._rng.sample(("x", "a", "b", "text"), self._rng.randrange(1, 3)):
                 value = self._rng.choice(([1.0], [1, 2], ["a", "b"], [[1.0, 2.0]], 1.5, [True]))
-                message.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+                message.inputs[key].CopyFrom(tf.make_tensor_proto(value))
                 if self._rng.random() < 0.3:
-                    message.inputs[name].tensor_shape.dim.add().size = self._rng.choice((-1, 0, 1, 2**31, 2**62))
-        elif method == "Classify":
-            message = classification_pb2.ClassificationRequest()
+                    message.inputs[key].tensor_shape.dim.add().size = self._rng.choice((-1, 0, 1, 2**31, 2**62))
+        elif name in ("Classify", "Regress", "MultiInference"):
             example = message.input.example_list.examples.add()
             example.features.feature["x"].float_list.value.append(1.0)
+        elif name == "GetModelMetadata":
+            message.metadata_field.append("signature_def")
+        if name == "MultiInference":
+            specs = [message.tasks.add(method_name=f"tensorflow/serving/{each}").model_spec for each in _TASKS]
         else:
-            message = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        message.model_spec.name = self._rng.choice(("half", "echo", "examples", "nobody"))
-        message.model_spec.signature_name = self._rng.choice(("", "pair", "text", "scalar", "classify", "other"))
-        return method, message
+            specs = [message.model_spec] if hasattr(message, "model_spec") else []
+        for spec in specs:
+            spec.name, spec.signature_name = self._rng.choice(MODELS), self._rng.choice(SIGNATURES)
+        service = MODEL if name in ("GetModelStatus", "HandleReloadConfigRequest") else PREDICTION
+        return HEALTH if name == "Check" else service + name, message.SerializeToString()
 
     def _changed(self, document: Any) -> Any:
         """A document with some values or keys replaced."""
@@ -185,6 +208,27 @@ class Fuzzer:
             else:
                 made[place:place] = made[place : place + 20 * length]
         return bytes(made)
+
+
+_TASKS = ("classify", "regress")
+_MESSAGES: dict[str, Any] = {
+    "Predict": predict_pb2.PredictRequest,
+    "Classify": classification_pb2.ClassificationRequest,
+    "Regress": regression_pb2.RegressionRequest,
+    "MultiInference": inference_pb2.MultiInferenceRequest,
+    "GetModelMetadata": get_model_metadata_pb2.GetModelMetadataRequest,
+    "GetModelStatus": get_model_status_pb2.GetModelStatusRequest,
+    "HandleReloadConfigRequest": model_management_pb2.ReloadConfigRequest,
+    "Check": health_pb2.HealthCheckRequest,
+}
+"""Every method that takes one request -> what it takes."""
+
+
+def _is_configuration(data: bytes) -> bool:
+    try:
+        return bool(model_management_pb2.ReloadConfigRequest.FromString(data).config.WhichOneof("config"))
+    except DecodeError:
+        return False
 
 
 def make_models(folder: Path) -> Path:

@@ -34,6 +34,19 @@ def test_a_service_that_nobody_knows_is_not_found(half: Client) -> None:
         watching.cancel()
 
 
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+def test_what_is_no_message_is_an_invalid_argument(half: Client, method: str) -> None:
+    """Not an unknown error, as the generated service would have it."""
+    with grpc.insecure_channel(half.rpc_address) as channel:
+        call = channel.unary_stream(f"/grpc.health.v1.Health/{method}")
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call(b"\xd7R\xd7R", timeout=30))
+    assert (caught.value.code().name, caught.value.details()) == (
+        "INVALID_ARGUMENT",
+        "the request is no message of this method",
+    )
+
+
 def test_who_watches_is_told_when_a_model_arrives(tmp_path: Path) -> None:
     """Not serving at first, as `/readyz` says too."""
     with running("--model_name=half", f"--model_base_path={tmp_path}", ready=False) as client:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wf.commands.data import Answer, add_command, answer, moment
-from wf.deployments.spec import STRATEGIES, Deployment, DeploymentSpec, Rollout, Shadow
+from wf.deployments.spec import STRATEGIES, Deployment, DeploymentSpec, PredictionLog, Rollout, Shadow
 from wf.project import find_root
 from wf.report.text import columns, size
 
@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     update = add_command(commands, "update", "put a new spec in the place of the old one, without a lost request")
     update.add_argument("deployment", metavar="DEPLOYMENT", help=_REF)
     update.add_argument("--spec", type=Path, required=True, metavar="FILE", help="what to run: docs/deployments.md")
+    for each in (create, update):
+        _add_prediction_log(each)
     rollback = add_command(commands, "rollback", "let an earlier revision serve again")
     rollback.add_argument("deployment", metavar="DEPLOYMENT", help=_REF)
     rollback.add_argument("--to", type=int, metavar="REVISION", help="its number (the one that served before)")
@@ -61,6 +63,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, each in commands.choices.items():
         if name not in ("list", "get", "logs", "delete"):
             each.add_argument("--why", default="", metavar="TEXT", help="a reason, for the history")
+
+
+def _add_prediction_log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prediction-log",
+        action=argparse.BooleanOptionalAction,
+        help="keep what is asked and answered, or not; else the spec says so",
+    )
+    parser.add_argument("--log-sampling", type=float, metavar="SHARE", help="the share of requests in that log (1)")
+    parser.add_argument(
+        "--log-hash", action="append", metavar="INPUT", help="an input whose values are hashed there; may be repeated"
+    )
 
 
 def _add_rollout(parser: argparse.ArgumentParser) -> None:
@@ -96,12 +110,12 @@ def open_deployments() -> "Deployments":
 
 
 def _create(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
-    made = deployments.create(arguments.name, _spec(arguments), by=_me(), why=arguments.why, port=arguments.port)
+    made = deployments.create(arguments.name, read_spec(arguments), by=_me(), why=arguments.why, port=arguments.port)
     return _one(made)
 
 
 def _update(deployments: "Deployments", arguments: argparse.Namespace) -> Answer:
-    spec = _spec(arguments)
+    spec = read_spec(arguments)
     spec = replace(spec, rollout=_rollout(arguments, spec.rollout))
     return _one(deployments.update(arguments.deployment, spec, by=_me(), why=arguments.why))
 
@@ -230,11 +244,28 @@ def _first_line(why: str, detail: str) -> str:
     return "; ".join(filter(None, [why, *detail.splitlines()[:1]]))
 
 
-def _spec(arguments: argparse.Namespace) -> DeploymentSpec:
+def read_spec(arguments: argparse.Namespace) -> DeploymentSpec:
+    """What the file says, and the command line about the prediction log; warnings go to standard error.
+
+    Raises:
+        InvalidWorkflow: the file is wrong.
+    """
     from wf.deployments.parse import load_spec
     from wf.source import excerpt
 
-    return load_spec(arguments.spec, lambda problem: print(excerpt(problem), end="\n\n", file=sys.stderr))
+    spec = load_spec(arguments.spec, lambda problem: print(excerpt(problem), end="\n\n", file=sys.stderr))
+    return replace(spec, prediction_log=_prediction_log(arguments, spec.prediction_log))
+
+
+def _prediction_log(arguments: argparse.Namespace, stated: PredictionLog | None) -> PredictionLog | None:
+    if arguments.prediction_log is False:
+        return None
+    wanted = stated or (PredictionLog() if arguments.prediction_log else None)
+    if arguments.log_sampling is not None:
+        wanted = replace(wanted or PredictionLog(), sampling=arguments.log_sampling)
+    if arguments.log_hash:
+        wanted = replace(wanted or PredictionLog(), hashed=tuple(arguments.log_hash))
+    return wanted
 
 
 def _rollout(arguments: argparse.Namespace, stated: Rollout) -> Rollout:

@@ -30,6 +30,7 @@ _COMPARER = "/compare.py"
 _PREDICTIONS = "/var/log/predictions"
 _LOOK = 0.25
 _RELOAD_SECONDS = 15.0
+_CHECK_SECONDS = 10.0
 _LINES = 20
 
 
@@ -197,6 +198,15 @@ class Fleet:
                 return
             if time.monotonic() > deadline:
                 raise self.failed(waiting[0], f"was not ready within {patience:g} s", prepared)
+            time.sleep(_LOOK)
+
+    def await_checks(self, names: Collection[str]) -> None:
+        """Wait a little for the proxy, which has just read its configuration anew, to check replicas that serve.
+
+        They have their requests meanwhile, and count as not ready.
+        """
+        deadline = time.monotonic() + _CHECK_SECONDS
+        while not all(self.counts().get(name, _UNKNOWN).is_ready for name in names) and time.monotonic() < deadline:
             time.sleep(_LOOK)
 
     def remove(self, replicas: Iterable[Seen | str]) -> None:

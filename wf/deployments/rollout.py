@@ -37,6 +37,7 @@ def reconcile(fleet: Fleet, wanted: Prepared, replicas: int, revisions: Mapping[
         fleet.settle()
         fleet.remove(superfluous)
         fleet.route(_equal([*good, *fresh]), revisions)
+        fleet.await_checks([*good, *fresh])
     fleet.remove_comparer()
 
 
@@ -63,7 +64,9 @@ def replace(
         _beside(fleet, new, replicas, old, revisions, rollout)
     promote()
     fleet.remove(old)
-    fleet.route(_equal([each.name for each in fleet.of(new.revision.number)]), revisions)
+    serving = [each.name for each in fleet.of(new.revision.number)]
+    fleet.route(_equal(serving), revisions)
+    fleet.await_checks(serving)
     fleet.remove_comparer()
 
 
