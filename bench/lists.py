@@ -35,8 +35,8 @@ def measure(folder: Path, name: str) -> None:
 
     split, found = data.read_split(folder / "split"), trained_model.load(folder / "model")
     judged = list_evaluation.judge_lists(split, found.model, found.vocabulary, seed=SEED)
-    assert judged is not None
-    evaluation, _ = judged
+    evaluation = judged.static
+    assert evaluation is not None
     print("| system | NDCG@10 | 95 % interval | recall@10 | 95 % interval | NDCG@10, validation | chosen |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for system, quality in evaluation.systems.items():

@@ -28,7 +28,7 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Read every report, and write a page and its figures."""
-    from steps.recommender import comparison, list_comparison
+    from steps.recommender import comparison, comparison_slices, list_comparison
 
     folders = sorted(path for path in work.input("reports").iterdir() if path.is_dir())
     reports = comparison.read_reports(folders)
@@ -40,8 +40,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "lists": {name: asdict(result) for name, result in lists.items()},
     }
     (report / "metrics.json").write_text(json.dumps(figures, indent=2))
-    section = list_comparison.section(lists, reports[0].judged_on)
-    page = comparison.build_page(reports, results, inputs.seed, [section])
+    of_lists = list_comparison.section(lists, reports[0].judged_on)
+    slices = comparison_slices.section(reports, list(results["static"]))
+    page = comparison.build_page(reports, results, inputs.seed, [of_lists, slices])
     (report / "report.html").write_text(page, encoding="utf-8")
     for protocol, models in results.items():
         print(comparison.verdict(models, protocol, reports[0].judged_on))

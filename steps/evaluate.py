@@ -62,8 +62,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
             found[seed] = predicted[list(parts)[-1]]
     evaluation = judge(split, predictions, predictions_in_turn, seed=inputs.seed, of_seeds=of_seeds if seeds else None)
     notes = _notes(trained, split)
-    judged_lists = list_evaluation.judge_lists(split, trained.model, trained.vocabulary, seed=inputs.seed)
-    lists, lists_by_user = judged_lists or (None, None)
+    lists = list_evaluation.judge_lists(split, trained.model, trained.vocabulary, seed=inputs.seed)
     said = [verdict(evaluation), prequential_verdict(evaluation)]
     said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
     print(*said, *notes, sep="\n", flush=True)
@@ -79,7 +78,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "verdict": verdict(evaluation),
         "notes": notes,
         **asdict(evaluation),
-        "lists": asdict(lists) if lists else None,
+        "lists": asdict(lists.static) if lists.static else None,
+        "lists_prequential": asdict(lists.prequential) if lists.prequential else None,
         "variety": asdict(curves) if curves else None,
         "importance": asdict(importance),
     }
@@ -91,8 +91,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
         static=pl.Series(predictions[evaluation.judged_on]),
         prequential=pl.Series(predictions_in_turn[evaluation.judged_on]),
     ).write_parquet(report / "predictions.parquet")
-    if lists_by_user is not None:
-        lists_by_user.write_parquet(report / "lists.parquet")
+    if lists.by_user is not None:
+        lists.by_user.write_parquet(report / "lists.parquet")
     page = build_page(
         evaluation,
         lists,
@@ -118,10 +118,12 @@ def run(inputs: Inputs, work: Workspace) -> None:
     summary |= {f"{part}_prequential_rmse": evaluation.prequential[part].systems[MODEL].rmse.value for part in parts}
     for protocol, result in evaluation.seeds.items():
         summary |= {f"{protocol}_mean_of_seeds": result.mean, f"{protocol}_spread_of_seeds": result.spread}
-    if lists:
-        own = lists.systems[MODEL].figures
-        summary |= {f"{judged_on}_{name.replace('@', '_at_')}": own[name].value for name in list_evaluation.COMPARED}
-        print(list_evaluation.verdict(lists), flush=True)
+    for protocol, judged_lists in (("static", lists.static), ("prequential", lists.prequential)):
+        if judged_lists:
+            own, of = judged_lists.systems[MODEL].figures, "" if protocol == "static" else f"{protocol}_"
+            for name in list_evaluation.COMPARED:
+                summary[f"{judged_on}_{of}{name.replace('@', '_at_')}"] = own[name].value
+            print(list_evaluation.verdict(judged_lists, protocol), flush=True)
     work.record(summary)
     with start_tracker(
         inputs.tracking, work.output("tracking"), name="evaluate", tags=[trained.config.model]

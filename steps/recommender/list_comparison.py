@@ -87,9 +87,10 @@ def section(results: Mapping[str, ListResult], judged_on: str) -> str:
         for name, result in results.items()
     ]
     header = ["model", "NDCG@10", "recall@10", "NDCG minus the best", "recall minus the best", "validation"]
-    about = f"All titles ranked for the users of {judged_on} who had rated before. Above zero is better."
+    about = f"Static: all titles ranked for the users of {judged_on} who had rated before. Above zero is better."
     return document.section("Lists of titles", document.table(about, header, rows))
 
 
 def _difference(comparison: ListComparison) -> str:
-    return f"{document.estimate(comparison.difference, sign='+')} p {document.text(p_value(comparison))}"
+    chance = f'<span class="detail">p {document.text(p_value(comparison))}</span>'
+    return f"{document.estimate(comparison.difference, sign='+')} {chance}"

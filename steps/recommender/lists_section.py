@@ -1,18 +1,36 @@
 """The part of the evaluation's page that is about lists."""
 
+from typing import Final
+
 from steps.recommender import charts, document, lists
 from steps.recommender.charts import Line
-from steps.recommender.list_evaluation import COMPARED, MODEL, ListEvaluation, ListQuality, curve, p_value
+from steps.recommender.list_evaluation import (
+    COMPARED,
+    MODEL,
+    JudgedLists,
+    ListEvaluation,
+    ListQuality,
+    curve,
+    p_value,
+)
+
+_STATIC: Final = "Users are asked about once, before the first rating of the judged part."
+_PREQUENTIAL: Final = "Users are asked about before their last rating, when all their earlier ones are known."
 
 
-def section(evaluation: ListEvaluation | None) -> str:
-    """Accuracy beside the baselines, the curve of recall, what lists are like; and why not, where there are none."""
-    if evaluation is None:
+def sections(judged: JudgedLists) -> list[str]:
+    """Accuracy beside the baselines, the curve of recall, what lists are like, by protocol; why not, where not."""
+    if judged.prequential is None:
         about = "No user of the judged rows had rated anything before, so there is no list to judge."
-        return document.section("Lists", f"<p>{about}</p>")
+        return [document.section("Lists", f"<p>{about}</p>")]
+    static = [_section(judged.static, "static", _STATIC)] if judged.static else []
+    return [*static, _section(judged.prequential, "prequential", _PREQUENTIAL)]
+
+
+def _section(evaluation: ListEvaluation, protocol: str, asked: str) -> str:
     model, best = evaluation.systems[MODEL], evaluation.systems[evaluation.best_baseline]
     recall = charts.line_chart(
-        "Recall by the length of lists",
+        f"Recall by the length of lists, {protocol}",
         [
             Line(evaluation.best_baseline, "other", curve(best, "recall")),
             Line("model", "model", curve(model, "recall")),
@@ -21,8 +39,8 @@ def section(evaluation: ListEvaluation | None) -> str:
         y_axis="recall",
     )
     return document.section(
-        "Lists of titles",
-        f"<p>{document.text(_about(evaluation))}</p>",
+        f"Lists of titles, {protocol}",
+        f"<p>{document.text(_about(evaluation, asked))}</p>",
         document.figure(recall, "The share of what users then rated that is among the first titles of their lists."),
         _accuracy(evaluation),
         _differences(evaluation),
@@ -30,12 +48,12 @@ def section(evaluation: ListEvaluation | None) -> str:
     )
 
 
-def _about(evaluation: ListEvaluation) -> str:
+def _about(evaluation: ListEvaluation, asked: str) -> str:
     return (
-        f"All {evaluation.titles:,} titles that a user had not rated are ranked, and the {evaluation.wanted:,} ratings "
-        f"that {evaluation.users:,} users then gave on {evaluation.judged_on} are looked up, however they rated. "
-        "Weights are those of training; what users had rated before, in training and validation, is known to every "
-        "system that can read it, and to item-kNN, EASE and ALS. Baselines are tuned on validation."
+        f"{asked} All {evaluation.titles:,} titles that a user had not rated are ranked, and the {evaluation.wanted:,} "
+        f"ratings that {evaluation.users:,} users then gave on {evaluation.judged_on} are looked up, however they "
+        "rated. Weights are those of training; what users had rated before is known to every system that can read it, "
+        "and to item-kNN, EASE and ALS. Baselines are tuned on validation."
     )
 
 

@@ -16,14 +16,14 @@ from steps.recommender.evaluation import (
 from steps.recommender.fairness_page import fairness_sections
 from steps.recommender.history import EpochResult
 from steps.recommender.importance import Importance
-from steps.recommender.list_evaluation import ListEvaluation
+from steps.recommender.list_evaluation import JudgedLists
 from steps.recommender.rerank_curves import RerankCurves
 from steps.recommender.seeds import seeds_section
 
 
 def build_page(
     evaluation: Evaluation,
-    lists: ListEvaluation | None,
+    lists: JudgedLists,
     *,
     dataset: str,
     parameters: Mapping[str, object],
@@ -42,7 +42,7 @@ def build_page(
         _systems_section(evaluation),
         _prequential_section(evaluation),
         *([seeds_section(evaluation.seeds, of_seeds, evaluation.judged_on)] if of_seeds else []),
-        lists_section.section(lists),
+        *lists_section.sections(lists),
         *([rerank_section.section(curves)] if curves else []),
         *fairness_sections(evaluation.slices, evaluation.gaps, evaluation.judged_on, evaluation.best_baseline),
         _training_section(history, best_epoch),

@@ -60,6 +60,15 @@ def test_models_are_compared_on_the_same_rows(reports: Path, capsys: pytest.Capt
     ]
 
 
+def test_the_page_says_for_whom_which_model_is_better(reports: Path) -> None:
+    """Each group of the evaluations is a row, with a column for each model."""
+    assert compare(reports) == 0
+
+    page = (reports / "report" / "report.html").read_text()
+    assert "For whom" in page
+    assert "known or new: known user, known title" in page
+
+
 def test_seeds_of_one_model_give_its_spread(reports: Path) -> None:
     """Two seeds have a standard deviation, and make one row."""
     assert compare(reports) == 0

@@ -103,7 +103,7 @@ def test_the_page_stands_alone(outputs: Path) -> None:
     assert "<script" not in page
     assert "http" not in page
     assert "src=" not in page
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
 
 
 def test_the_console_and_the_page_begin_with_the_verdict(

@@ -1,6 +1,7 @@
 """Tests of the steps with a model of lists, on users who rate titles in a fixed order."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,24 @@ def test_a_model_of_lists_learns_what_comes_next(folders: dict[str, Path], model
     assert list(lists["systems"]) == ["model", "popularity", "item-kNN", "EASE", "ALS"]
     assert own["ndcg@10"]["value"] > 0.8 > best["ndcg@10"]["value"]
     assert lists["comparisons"][lists["best_baseline"]]["ndcg@10"]["p_value"] < 0.01
+
+
+def test_lists_are_judged_under_both_protocols(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Where the judged part has several ratings of a user, the last is asked for, knowing the others of that part."""
+    shutil.copytree(folders["retrieval"] / "model", tmp_path / "model")
+    write_split(tmp_path / "split")
+    parts = [pl.read_parquet(tmp_path / "split" / f"{name}.parquet") for name in ("validation", "test")]
+    pl.concat(parts).write_parquet(tmp_path / "split" / "test.parquet")
+    parts[0].head(0).write_parquet(tmp_path / "split" / "validation.parquet")
+    assert evaluate(["--tracking=off", f"--inputs-dir={tmp_path}", f"--outputs-dir={tmp_path}"]) == 0
+
+    found = figures(tmp_path)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert [found[key]["wanted"] for key in ("lists", "lists_prequential")] == [2 * USERS, USERS]
+    own = [found[key]["systems"]["model"]["figures"]["ndcg@1"]["value"] for key in ("lists", "lists_prequential")]
+    assert min(own) > 0.8
+    assert "Lists of titles, static" in page
+    assert "Lists of titles, prequential" in page
 
 
 def test_the_best_epoch_is_that_of_the_best_lists(folders: dict[str, Path]) -> None:

@@ -13,6 +13,7 @@ from steps.recommender.data import RatingScale, Split, read_split
 from steps.recommender.evaluation import Evaluation, distribution, judge, verdict
 from steps.recommender.history import EpochResult
 from steps.recommender.importance import Importance
+from steps.recommender.list_evaluation import JudgedLists
 from steps.recommender.metrics import Estimate, Floats
 from steps.recommender.page import build_page
 from tests.steps.synthetic_ratings import write_split
@@ -96,7 +97,7 @@ def test_the_page_escapes_what_it_is_given(split: Split) -> None:
     """A data set may be called anything without becoming markup, and every element is closed."""
     page = build_page(
         judged(split, lambda part: np.full(len(part), 3.0)),
-        None,
+        JudgedLists(None, None, None),
         dataset="<b>&'\"",
         parameters={"layers": [256, 64], "<i>": "<u>"},
         history=HISTORY,
@@ -119,7 +120,7 @@ def test_the_page_names_its_method_and_its_pictures(split: Split) -> None:
     """It says that users are drawn, and every picture has a text for those who cannot see it."""
     page = build_page(
         judged(split, lambda part: np.full(len(part), 3.0)),
-        None,
+        JudgedLists(None, None, None),
         dataset="x",
         parameters={},
         history=HISTORY,
