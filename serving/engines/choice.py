@@ -26,7 +26,9 @@ TOLERANCE: Final = 1e-4
 _SIZES: Final = (1, 2, 7, 100)
 """Numbers of rows that each known request is repeated to."""
 _INLINE_SECONDS: Final = 0.0005
-"""A call that takes no more processor time runs at once in the event loop: handing it to a thread costs as much."""
+"""A call that takes no more processor time may run at once in the event loop."""
+_INLINE_TIMES: Final = 4.0
+"""How much longer it may take than a call for one row: more is worth a thread, beside which others are read."""
 _COMPILED: Final[Mapping[str, Callable[[Mapping[str, Path]], Engine]]] = {"tflite": TfliteEngine, "onnx": OnnxEngine}
 CANDIDATES: Final[Mapping[str, Sequence[str]]] = {
     "auto": ("tflite", "onnx"),
@@ -174,15 +176,15 @@ def _close(expected: Array, found: Array) -> bool:
 
 def _inline_rows(engine: Engine, signature: Signature, known: Tensors) -> int:
     """The most rows for which a call is quick enough for the event loop."""
-    most = 0
+    most, limit = 0, _INLINE_SECONDS
     for size in (1, 16, 100):
         inputs = _resized(known, size)
         times = []
-        for _ in range(5):
+        for _ in range(20):
             started = time.thread_time()
             engine.run(signature, inputs)
             times.append(time.thread_time() - started)
-        if min(times) > _INLINE_SECONDS:
-            return most
-        most = size
+        if min(times) > limit:
+            break
+        most, limit = size, limit if most else min(limit, min(times) * _INLINE_TIMES)
     return most
