@@ -1,5 +1,6 @@
 """TensorProto to arrays and back, with nothing copied that need not be."""
 
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -40,28 +41,26 @@ def to_array(name: str, proto: tensor_pb2.TensorProto) -> Array:
     if dtype is None:
         kind = types_pb2.DataType.Name(proto.dtype) if proto.dtype in types_pb2.DataType.values() else proto.dtype
         raise ServingError(Code.UNIMPLEMENTED, f"tensor `{name}` has type {kind}, which this server does not take")
-    shape = tuple(int(dim.size) for dim in proto.tensor_shape.dim)
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape) or len(shape) > 32:
+    described = proto.tensor_shape
+    shape = [dim.size for dim in described.dim]
+    if described.unknown_rank or min(shape, default=0) < 0 or len(shape) > 32:
         raise InvalidArgument(f"Tensor proto parsing error: `{name}` has no shape that a value can have")
-    count = 1
-    for size in shape:
-        count *= size
-    if proto.tensor_content:
-        if dtype.hasobject or len(proto.tensor_content) != count * dtype.itemsize:
-            raise InvalidArgument(f"Tensor proto parsing error: `{name}` has content that does not fill {list(shape)}")
-        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+    count = prod(shape)
+    content = proto.tensor_content
+    if content:
+        if dtype.hasobject or len(content) != count * dtype.itemsize:
+            raise InvalidArgument(f"Tensor proto parsing error: `{name}` has content that does not fill {shape}")
+        return np.frombuffer(content, dtype).reshape(shape)
     field = getattr(proto, _FIELDS[proto.dtype])
-    values = np.empty(len(field), object) if dtype.hasobject else None
-    if values is not None:
-        values[:] = field
-    else:
-        values = np.array(field).astype(dtype) if len(field) else np.empty(0, dtype)
+    # Small integers lie in a field of larger ones.
+    written = np.dtype(np.int32) if _FIELDS[proto.dtype] == "int_val" else dtype
+    values = np.fromiter(field, written, len(field)).astype(dtype, copy=False)
     if len(values) != count:
         # TensorFlow's rule: the last value stands for all that are not written.
         if not len(values) or len(values) > count or count > _MOST_REPEATED:
-            raise InvalidArgument(f"Tensor proto parsing error: `{name}` has {len(values)} values for {list(shape)}")
+            raise InvalidArgument(f"Tensor proto parsing error: `{name}` has {len(values)} values for {shape}")
         values = np.concatenate([values, np.repeat(values[-1:], count - len(values))])
-    return values.reshape(shape)
+    return values if len(shape) == 1 else values.reshape(shape)
 
 
 def fill(proto: tensor_pb2.TensorProto, array: Array) -> None:
