@@ -6,9 +6,11 @@ assert project.story() == ["a succeeded", ...]
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.backends.base import Exit, Handle, Launch
 from wf.backends.fake import FakeBackend, FakeHandle
@@ -43,8 +45,7 @@ Script = Callable[[Launch], int | None]
 """What a task does with what it was started with; its exit code is 0 if it returns none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class job:  # noqa: N801 -- a word of the language
+class job(Struct, frozen=True, kw_only=True):  # noqa: N801 -- a word of the language
     """What a job does in the fake backend, and what it declares."""
 
     sleep: float = 0.0
@@ -56,16 +57,16 @@ class job:  # noqa: N801 -- a word of the language
     gone: str = ""
     """Its engine goes away: `once` or `forever`."""
     oom: bool = False
-    leaves: Mapping[str, str] = field(default_factory=dict)
+    leaves: Mapping[str, str] = {}
     """Output -> text that it writes there."""
     does: Script | None = None
     """Called in place of the process."""
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = {}
     """Name -> `dataset`, `volume` or `string`, or the name of a dataset that gets a version."""
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = {}
     """Name -> `JOB.outputs.NAME`, `dataset DATASET` or any other text."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
+    secrets: Mapping[str, str] = {}
     """Variable -> secret, with `?` at its end for an optional one."""
     timeout: float | None = None
     memory: int | None = None

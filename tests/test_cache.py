@@ -1,9 +1,9 @@
 """`wf.cache`: what makes two executions the same, and the sentences for what does not."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from wf.cache import CacheKey, explain
 

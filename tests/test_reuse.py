@@ -1,9 +1,9 @@
 """What has run before with all the same does not run again, and every decision has its sentence."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.harness import Project, job, plan, tree
 from wf.plan import LocalFile

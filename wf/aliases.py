@@ -6,10 +6,11 @@ place is an image's name, or `./containers/NAME` for one that the project builds
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from wf.errors import InvalidWorkflow, Problem
 from wf.plan import Image, Plan, ProjectImage, RegistryImage

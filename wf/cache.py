@@ -3,10 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from functools import cached_property
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 SCHEMA = 3
 """Raised when the meaning of a key changes, so that older ones no longer match."""
@@ -15,8 +18,7 @@ _UNSET = object()
 _LONGEST_SHOWN = 80  # characters of a value in a sentence
 
 
-@dataclass(frozen=True, slots=True)
-class CacheKey:
+class CacheKey(Struct, frozen=True, dict=True):
     """All that a job's outputs depend on."""
 
     image: str
@@ -33,26 +35,30 @@ class CacheKey:
     """Name -> its type."""
     inputs_mode: str = "cow"
     """Whether it could change what it read, where that makes a difference."""
-    code: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = {}
     """Files of the code that is not in the image: path -> digest."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = {}
     """Parameter that names a file of this machine -> digest of what lies there."""
     extra: str = ""
     """What the workflow adds."""
-    texts: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = {}
     """Inputs that are short texts: name -> the text, whose digest is what counts. For sentences alone."""
-    text: str = field(init=False, repr=False, compare=False)
-    """All of this as JSON."""
-    digest: str = field(init=False, repr=False, compare=False)
-    """What counts of it, in 64 characters."""
 
-    def __post_init__(self) -> None:
-        values = {each.name: getattr(self, each.name) for each in fields(self) if each.init and each.name != "texts"}
+    @cached_property
+    def text(self) -> str:
+        """All of this as JSON."""
+        return f'{self._what_counts[:-1]}, "texts": {json.dumps(dict(self.texts))}}}'
+
+    @cached_property
+    def digest(self) -> str:
+        """What counts of it, in 64 characters."""
+        return hashlib.sha256(self._what_counts.encode()).hexdigest()
+
+    @cached_property
+    def _what_counts(self) -> str:
+        values = {name: value for name, value in asdict(self).items() if name != "texts"}
         # Parameters may hold paths and the like: their text is what reaches the job.
-        what_counts = json.dumps({"schema": SCHEMA, **values}, sort_keys=True, default=str)
-        text = f'{what_counts[:-1]}, "texts": {json.dumps(dict(self.texts))}}}'
-        object.__setattr__(self, "text", text)
-        object.__setattr__(self, "digest", hashlib.sha256(what_counts.encode()).hexdigest())
+        return json.dumps({"schema": SCHEMA, **values}, sort_keys=True, default=str)
 
     def to_json(self) -> dict[str, Any]:
         """The key as plain data."""

@@ -6,10 +6,11 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from wf.backends.engine import Engine, find_engine, reporting
 from wf.backends.preflight import ROOM_TO_START, size_text
@@ -26,8 +27,7 @@ PATIENCE = 3
 """Seconds that a registry has to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One thing that was looked at."""
 
     name: str

@@ -12,12 +12,12 @@ Anything else that reaches the command line is a bug in `wf` and ends with 4.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+
+class Span(Struct, frozen=True, order=True):
     """A place in a file. Lines and columns count from 1; `length` is in characters of that one line."""
 
     path: Path
@@ -26,8 +26,7 @@ class Span:
     length: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong with a file, and what to do about it.
 
     `message` starts in lower case and puts the user's own names in backticks. `hint` stands beside the caret.

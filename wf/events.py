@@ -1,9 +1,11 @@
 """What happens in a run, as records. The runner and the backends emit them; reports and the store listen."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 JobState = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
 """`skipped`: something that the job needs did not succeed. `cancelled`: it was stopped, by the user or because another
@@ -24,8 +26,7 @@ def as_text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """Something that happened in a run, at a moment."""
 
     at: datetime = field(default_factory=now)
@@ -35,8 +36,7 @@ class Event:
         return {"event": type(self).__name__, **asdict(self), "at": as_text(self.at)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(Event):
+class RunStarted(Event, frozen=True, kw_only=True):
     """A run has its number; nothing has started yet."""
 
     run: int
@@ -46,16 +46,14 @@ class RunStarted(Event):
     jobs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preparing(Event):
+class Preparing(Event, frozen=True, kw_only=True):
     """The backend is getting something ready that takes time, such as an image: one line of its progress."""
 
     what: str
     line: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobStarted(Event):
+class JobStarted(Event, frozen=True, kw_only=True):
     """A job's process runs."""
 
     job: str
@@ -66,8 +64,7 @@ class JobStarted(Event):
     """How often it is tried, at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFailed(Event):
+class AttemptFailed(Event, frozen=True, kw_only=True):
     """A job's process has failed, and the job is tried again: it has not come to its end."""
 
     job: str
@@ -81,24 +78,21 @@ class AttemptFailed(Event):
     """Seconds before the next attempt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobLog(Event):
+class JobLog(Event, frozen=True, kw_only=True):
     """Lines of a job's log that came together, without their ends, with secrets masked."""
 
     job: str
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobNote(Event):
+class JobNote(Event, frozen=True, kw_only=True):
     """Something that the user should know about a job, such as an output that nobody declared."""
 
     job: str
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFinished(Event):
+class JobFinished(Event, frozen=True, kw_only=True):
     """A job has come to its end, whichever it was."""
 
     job: str
@@ -112,8 +106,7 @@ class JobFinished(Event):
     """The run whose outputs stand for this job's, which did not have to run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished(Event):
+class RunFinished(Event, frozen=True, kw_only=True):
     """The run is over and everything about it is stored."""
 
     run: int

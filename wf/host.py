@@ -6,9 +6,11 @@ Builds and jobs inherit it; no image keeps it.
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 CA_VARIABLES = (
     "SSL_CERT_FILE",
@@ -24,15 +26,14 @@ CA_VARIABLES = (
 PIP_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_FIND_LINKS")
 
 
-@dataclass(frozen=True, slots=True)
-class HostNetwork:
+class HostNetwork(Struct, frozen=True):
     """The settings themselves, ready to be handed on."""
 
     ca_bundle: Path | None = None
     """A file that exists, if the machine has one of its own."""
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    proxies: Mapping[str, str] = {}
     """In lower and upper case: programs disagree about which they read."""
-    pip: Mapping[str, str] = field(default_factory=dict)
+    pip: Mapping[str, str] = {}
     """`PIP_*` variables with the addresses that a container can reach too."""
 
     def past_proxies(self, host: str) -> "HostNetwork":

@@ -7,8 +7,10 @@ could have written by hand, with every `matrix.NAME` replaced by a value.
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.errors import Problem
 from wf.plan import INDEX
@@ -25,8 +27,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9+-][\w.+:@=-]{0,39}")
 Value = str | int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """One value of a combination."""
 
     value: Value
@@ -39,8 +40,7 @@ class Choice:
 Combination = Mapping[str, Choice]
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One job of a matrix."""
 
     id: str
@@ -55,8 +55,7 @@ class Member:
         return {name: choice.value for name, choice in self.combination.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(Struct, frozen=True):
     """A job with its members, in the order of the file."""
 
     job: str
@@ -79,14 +78,13 @@ class Matrix:
         return next((member for member in self.members if member.values == wanted), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(Struct, frozen=True):
     """A file's data in which every matrix is written out."""
 
     document: Document
     """It knows where the members stand."""
     data: dict[str, Any]
-    matrices: Mapping[str, Matrix] = field(default_factory=dict)
+    matrices: Mapping[str, Matrix] = {}
     problems: Sequence[Problem] = ()
     broken: frozenset[str] = frozenset()
     """Jobs whose matrix is wrong: they are left as they are."""

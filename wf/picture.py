@@ -2,16 +2,16 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
 from typing import Final
+
+from msgspec import Struct
 
 from wf.graph import layers
 from wf.plan import GatheredOutput, Plan, Task, UpstreamOutput
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """Something passes, or only time does, from one job to another."""
 
     source: str
@@ -51,8 +51,7 @@ _CHAR: Final = 7.6
 _BOX_HEIGHT, _PORT_GAP, _GAP_X, _GAP_Y, _MARGIN = 48.0, 16.0, 110.0, 28.0, 24.0
 
 
-@dataclass
-class _Node:
+class _Node(Struct):
     """A box, or a bend of an edge that passes a column of boxes."""
 
     task: Task | None = None
@@ -60,8 +59,8 @@ class _Node:
     y: float = 0.0
     width: float = 0.0
     height: float = 0.0
-    ins: list["_Node"] = field(default_factory=list)
-    outs: list["_Node"] = field(default_factory=list)
+    ins: list["_Node"] = []
+    outs: list["_Node"] = []
 
     def port_in(self, source: "_Node") -> tuple[float, float]:
         """Where the line from `source` ends: each has its own place on the left side, from top to bottom."""

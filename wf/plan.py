@@ -5,15 +5,20 @@ Everything here is frozen and pure. A plan holds the *names* of secrets, never t
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.errors import Span
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryImage:
+class Part(Struct, frozen=True, tag_field="record", tag=True):
+    """What a plan is made of. As JSON each part says its type, since some fields have several."""
+
+
+class RegistryImage(Part, frozen=True):
     """An image that is had from a registry, or lies in the engine already."""
 
     ref: str
@@ -21,8 +26,7 @@ class RegistryImage:
     """What the workflow asks for, where an alias has put this image in its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectImage:
+class ProjectImage(Part, frozen=True):
     """An image that is built from `containers/NAME` of the project."""
 
     name: str
@@ -34,8 +38,7 @@ class ProjectImage:
 Image = RegistryImage | ProjectImage
 
 
-@dataclass(frozen=True, slots=True)
-class HostProgram:
+class HostProgram(Part, frozen=True):
     """A program of `wf` itself, for actions that have no image: it runs as a process of this machine."""
 
     module: str
@@ -46,8 +49,7 @@ class HostProgram:
     """A Python package that it must have."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamOutput:
+class UpstreamOutput(Part, frozen=True):
     """What another job of this run has written."""
 
     job: str
@@ -57,8 +59,7 @@ class UpstreamOutput:
 INDEX: Final = "index.json"
 
 
-@dataclass(frozen=True, slots=True)
-class GatheredOutput:
+class GatheredOutput(Part, frozen=True):
     """The same output of all members of a matrix: a folder with an entry for each, and an index of them."""
 
     job: str
@@ -68,22 +69,19 @@ class GatheredOutput:
     """The id of each member, and the name of its entry in the folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetRef:
+class DatasetRef(Part, frozen=True):
     """A version of a dataset in the store, resolved when the run starts."""
 
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
-class SharedVolume:
+class SharedVolume(Part, frozen=True):
     """A folder, empty at first, that all tasks of a run which name it read and change: the format's first form."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Part, frozen=True):
     """A string that is known before the run starts."""
 
     value: str
@@ -96,8 +94,7 @@ InputsMode = Literal["cow", "ro", "shared"]
 one writable view of each source for the whole run, in which tasks see what others did. Steps only ever read."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskInput:
+class TaskInput(Part, frozen=True):
     """Something a task finds at `/inputs/NAME`: a folder, or one file where `type` is `string`."""
 
     name: str
@@ -105,8 +102,7 @@ class TaskInput:
     source: InputSource
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOutput:
+class TaskOutput(Part, frozen=True):
     """Something a task leaves at `/outputs/NAME`: a folder that exists before it starts, or one file for `string`."""
 
     name: str
@@ -117,16 +113,14 @@ class TaskOutput:
     """What the folder holds, where the writing step declares it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(Part, frozen=True):
     """A file or folder of this machine that the parameter `parameter` of a task names."""
 
     parameter: str
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRef:
+class SecretRef(Part, frozen=True):
     """A secret by its name. An optional one that is not set leaves its variable out."""
 
     name: str
@@ -138,8 +132,7 @@ MODEL_INPUT: Final = "model"
 """The input that holds what a task registers as a model."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
+class ModelSpec(Part, frozen=True):
     """A model to register."""
 
     name: str
@@ -152,8 +145,7 @@ def parse_size(text: str) -> int | None:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(Part, frozen=True):
     """What a task may use. `None` means no limit of its own."""
 
     cpus: float | None = None
@@ -170,8 +162,7 @@ Cause = Literal["error", "timeout", "oom"]
 """What a failure was: `oom` is out of memory, `error` any other end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Part, frozen=True):
     """How often a task that fails is tried."""
 
     attempts: int = 1
@@ -190,15 +181,13 @@ class Retry:
 ONCE: Final = Retry()
 
 
-@dataclass(frozen=True, slots=True)
-class JobResult:
+class JobResult(Part, frozen=True):
     """How another job of this run has ended: `succeeded`, `failed`, `skipped` or `cancelled`."""
 
     job: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobMetric:
+class JobMetric(Part, frozen=True):
     """A figure that another job of this run has recorded."""
 
     job: str
@@ -208,8 +197,7 @@ class JobMetric:
 Scalar = str | int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Part, frozen=True):
     """A reference compared with a value."""
 
     subject: Text | UpstreamOutput | JobMetric | JobResult
@@ -217,8 +205,7 @@ class Comparison:
     value: Scalar
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Part, frozen=True):
     """Whether a task runs, decided when all that it needs has come to its end."""
 
     text: str
@@ -236,8 +223,7 @@ class Condition:
 SUCCESS: Final = Condition("success()")
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixMember:
+class MatrixMember(Part, frozen=True):
     """A task as one of many that a job with a matrix stands for."""
 
     job: str
@@ -250,8 +236,7 @@ class MatrixMember:
     """Whether a member that fails ends the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Part, frozen=True):
     """One job, compiled to one process: in a container, or a program of `wf` on this machine.
 
     A job that only registers something is done by `wf` itself, without a process.
@@ -267,14 +252,14 @@ class Task:
     command: tuple[str, ...]
     """Arguments after the entrypoint; empty keeps the image's command if its entrypoint is kept too."""
     span: Span
-    parameters: Mapping[str, object] = field(default_factory=dict)
+    parameters: Mapping[str, object] = {}
     """`with:` after references were resolved and types checked; for the record and for comparing runs."""
     defaulted: frozenset[str] = frozenset()
     """Those of the parameters that the workflow leaves to their defaults."""
     accounts: tuple[str, ...] = ()
     """The names of registry accounts to pull its image with, the first to try first."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
+    secrets: Mapping[str, SecretRef] = {}
     """Environment variable -> the secret that fills it."""
     inputs: tuple[TaskInput, ...] = ()
     inputs_mode: InputsMode = "cow"
@@ -322,8 +307,7 @@ class Task:
         return any(isinstance(each.source, SharedVolume) for each in self.inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Part, frozen=True):
     """A whole workflow, ready to run."""
 
     workflow: Path
@@ -331,11 +315,11 @@ class Plan:
     """The project's folder: `steps/`, `containers/` and `.wf/` lie in it."""
     tasks: tuple[Task, ...]
     """In an order in which every task follows all that it needs."""
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = {}
     """The workflow's inputs with their values, as text."""
     timeout: float | None = None
     """Seconds from the start of the first task, after which the run is stopped and counts as failed."""
-    spec: Mapping[str, object] = field(default_factory=dict)
+    spec: Mapping[str, object] = {}
     """The workflow as its file has it, for the record."""
 
     def for_backend(self) -> "Plan":

@@ -1,8 +1,9 @@
 """The references of the format. A reference is a whole value; there is no language around it."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 NAME: Final = r"[A-Za-z0-9_-]+"
 LATEST: Final = "latest"
@@ -11,31 +12,27 @@ _VERSION_NAME: Final = r"[A-Za-z0-9._-]+"
 CONTEXT: Final = "context.event.github"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowInput:
+class WorkflowInput(Struct, frozen=True):
     """`workflow.inputs.NAME`"""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobOutput:
+class JobOutput(Struct, frozen=True):
     """`JOB.outputs.NAME`"""
 
     job: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """`secret:NAME`, or `secret:NAME?` for one that may be missing (our addition)."""
 
     name: str
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetVersionName:
+class DatasetVersionName(Struct, frozen=True):
     """`NAME` or `NAMESPACE/NAME`, either with `:VERSION`, `:TAG` or `:latest`."""
 
     dataset: str
@@ -49,8 +46,7 @@ def parse_dataset(text: str) -> DatasetVersionName | None:
     return DatasetVersionName(match[1], match[2] or LATEST) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class ContextValue:
+class ContextValue(Struct, frozen=True):
     """`context.event.github.url` or `.ref`; the name may be any other, which means nothing."""
 
     name: str
@@ -77,15 +73,13 @@ def parse_matrix(text: str) -> str | None:
     return match[1] if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """`JOB.result`"""
 
     job: str
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """`JOB.metrics.NAME`"""
 
     job: str

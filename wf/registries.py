@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from wf.vault import Vault
 
@@ -11,8 +13,7 @@ DOCKER_HUB = "docker.io"
 _HUB_HOSTS = (DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Struct, frozen=True):
     """An account at a registry, under the name that workflows use for it."""
 
     name: str

@@ -49,8 +49,8 @@ def remember(plan: Plan, root: Path, settings: Mapping[str, str]) -> None:
         return
     with in_bulk():
         text = encode(plan)
-    if text is None:
-        return
+        if decode(text) != plan:
+            return
     place = _place(plan.workflow, root, settings)
     seen = _seen(plan.workflow, root, _modules(root))
     with contextlib.suppress(OSError):  # then the next one compiles again

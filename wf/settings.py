@@ -18,9 +18,10 @@ log-limit = "1GiB"   # what is kept of each job's log, the newest; `wf run --log
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from wf.errors import InvalidWorkflow, Problem, Span
 from wf.plan import parse_size
@@ -28,23 +29,21 @@ from wf.plan import parse_size
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class DockerSettings:
+class DockerSettings(Struct, frozen=True):
     """`[docker]`: how images are had."""
 
     base_images: tuple[str, ...] = ("python:3.11-slim-bookworm", "wf/base:bookworm")
     """In order of preference; one that the engine has already wins over one that must be pulled."""
-    build_args: Mapping[str, str] = field(default_factory=dict)
+    build_args: Mapping[str, str] = {}
     base_bootstrap: Path | None = None
     """A program of the project that makes the last of the base images on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Everything in `wf.toml`."""
 
     docker: DockerSettings = DockerSettings()
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = {}
     """Pattern -> the image that stands in for those that it matches, in the order of the file."""
     ca_bundle: Path | None = None
     log_limit: int | None = None

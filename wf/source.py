@@ -5,11 +5,12 @@ Scalars are read as YAML 1.2 does: `on`, `yes` and `2021-12-16` are text, `true`
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.errors import InvalidWorkflow, Problem, Span
 
@@ -22,16 +23,18 @@ Loc = tuple[str | int, ...]
 """The way to a node from the top of the file: keys of mappings and indices of lists."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A parsed file."""
 
     path: Path
     data: Any
-    _lines: Sequence[str] = field(repr=False)
-    _values: Mapping[Loc, yaml.Node] = field(repr=False)
-    _keys: Mapping[Loc, yaml.Node] = field(repr=False)
-    _copies: Mapping[Loc, Loc] = field(default_factory=dict, repr=False)
+    _lines: Sequence[str]
+    _values: Mapping[Loc, yaml.Node]
+    _keys: Mapping[Loc, yaml.Node]
+    _copies: Mapping[Loc, Loc] = {}
+
+    def __repr__(self) -> str:
+        return f"Document({self.path})"
 
     def with_copies(self, copies: Mapping[Loc, Loc]) -> "Document":
         """The document with nodes that are copies of others, by the first two parts of their ways: they stand there."""

@@ -4,9 +4,9 @@ Nothing is resolved here: references are still text, defaults are not merged, ac
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+from msgspec import Struct
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -238,8 +238,7 @@ class Workflow(_Part):
     timeout: float | None = Field(None, gt=0, le=LONGEST, description="seconds for the whole run")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A workflow as far as it could be read."""
 
     workflow: Workflow

@@ -1,12 +1,12 @@
 """The git work tree around a workflow file, which is what `context.event.github` means on one's own machine."""
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class WorkTree:
+
+class WorkTree(Struct, frozen=True):
     """A work tree, and the commit that it is at."""
 
     path: Path

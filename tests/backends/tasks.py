@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from wf.backends.base import Backend, Exit, Handle, Launch
 from wf.errors import Span

@@ -1,9 +1,9 @@
 """`wf why`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.harness import Project, job
 from wf.cli import main

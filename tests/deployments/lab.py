@@ -9,10 +9,12 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self
+
+from msgspec.structs import replace
 
 from wf.deployments.proxy import STATISTICS, Counts, read_statistics
 from wf.deployments.service import Deployments

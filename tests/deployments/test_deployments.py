@@ -7,11 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from tests.deployments.lab import Lab, Load, ask, kill
 from tests.projects import REPOSITORY

@@ -3,12 +3,12 @@
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from msgspec.structs import replace
 
 from tests.backends.tasks import make_task
 from tests.harness import tree

@@ -1,10 +1,10 @@
 """`wf.report.live`: the table that shows what happens at this moment."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from tests.harness import Project, job

@@ -1,7 +1,8 @@
 """`wf.report.summary`: what a run came to."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from wf.report.summary import summarise
 from wf.report.text import Style

@@ -5,8 +5,10 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from tests.deployments.lab import Lab, Load, ask, kill
 from tests.faults.engine import PrivateEngine

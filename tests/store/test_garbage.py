@@ -5,11 +5,11 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.harness import Project, job, tree
 from wf.errors import EnvironmentProblem

@@ -1,9 +1,9 @@
 """What an action is to the compiler: parameters in, one process out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wf.plan import HostProgram, Image, LocalFile, ModelSpec, SecretRef
@@ -16,28 +16,24 @@ class Complain(Protocol):
         """Note one problem."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Struct, frozen=True):
     """The inputs or outputs that an action insists on, with the format of each."""
 
     formats: Mapping[str, str]
     optional: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """What an action makes of its parameters: the part of a task that it decides."""
 
     image: Image | HostProgram | None
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...]
     parameters: Mapping[str, object]
-    defaulted: frozenset[str] = field(default=frozenset(), kw_only=True)
-    """Those of the parameters that the workflow leaves to their defaults."""
     reads: Ports | None = None
     """Nothing where the action takes whatever inputs the workflow names."""
     writes: Ports | None = None
-    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    secrets: Mapping[str, SecretRef] = {}
     """Variables that its parameters add to the job's environment."""
     local_files: tuple[LocalFile, ...] = ()
     gpus: int | Literal["auto"] = 0
@@ -50,6 +46,8 @@ class Process:
     reuse: bool = True
     """Whether the same parameters give the same outputs: not where they name something that changes elsewhere."""
     state: bool = False
+    defaulted: frozenset[str] = frozenset()
+    """Those of the parameters that the workflow leaves to their defaults."""
 
 
 CompileAction = Callable[[Mapping[str, object], Complain], Process | None]

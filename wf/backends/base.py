@@ -35,13 +35,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import Struct
+
 from wf.control.control import Doorway
 from wf.events import Emit
 from wf.plan import Plan, Task
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """A task with everything that is only known when it starts. All paths are of this machine and exist."""
 
     run: int
@@ -80,8 +81,7 @@ class Handle(Protocol):
     """One started task. What it holds is its backend's own business."""
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Struct, frozen=True):
     """A task that another process had started."""
 
     handle: Handle

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from wf.backends.base import Exit, Handle, Launch
 from wf.errors import EnvironmentProblem
@@ -41,8 +42,7 @@ if sys.stdin.read() != "done":
 """
 
 
-@dataclass(eq=False)
-class LocalProcess:
+class LocalProcess(Struct, eq=False):
     """A handle."""
 
     process: subprocess.Popen[bytes]

@@ -11,9 +11,10 @@ import re
 import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from wf.backends.base import Adopted, Exit, Handle, Launch
 from wf.backends.local import LocalProcess, LocalProcesses, kept_environment

@@ -8,8 +8,10 @@ import json
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import wf
 from wf.backends.base import Adopted, Backend, Exit, Handle, Launch
@@ -24,8 +26,7 @@ AGENT_VARIABLES = ("SSH_AUTH_SOCK",)
 """How git's ssh finds the keys of the user."""
 
 
-@dataclass(frozen=True, eq=False)
-class ProgramProcess:
+class ProgramProcess(Struct, frozen=True, eq=False):
     """A handle, unlike any of the other backend, which may be one of processes too."""
 
     process: LocalProcess

@@ -5,9 +5,10 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from wf.commands.data import Answer, add_command, answer, moment
 from wf.deployments.spec import STRATEGIES, Deployment, DeploymentSpec, PredictionLog, Rollout, Shadow
@@ -270,7 +271,7 @@ def _prediction_log(arguments: argparse.Namespace, stated: PredictionLog | None)
 
 def _rollout(arguments: argparse.Namespace, stated: Rollout) -> Rollout:
     """What a spec says, and what the command line says otherwise."""
-    given = {each.name: getattr(arguments, each.name) for each in fields(Rollout)}
+    given = {name: getattr(arguments, name) for name in Rollout.__struct_fields__}
     return replace(stated, **{name: value for name, value in given.items() if value is not None})
 
 

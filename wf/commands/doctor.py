@@ -1,9 +1,10 @@
 """Check this machine: what works, what does not, and what to do about it. Ends with 3 if something must be mended."""
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
+
+from msgspec import to_builtins
 
 from wf.project import find_root
 from wf.settings import load_settings
@@ -27,5 +28,5 @@ def execute(arguments: argparse.Namespace) -> int:
     from wf.doctor import examine, render
 
     checks = examine(root, settings)
-    print(json.dumps([dataclasses.asdict(check) for check in checks], indent=2) if arguments.json else render(checks))
+    print(json.dumps(to_builtins(checks), indent=2) if arguments.json else render(checks))
     return 3 if any(check.state == "problem" for check in checks) else 0

@@ -7,8 +7,9 @@ A container that a killed `wf` has left running is carried on with.
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from wf.commands.execution import carry_out
 from wf.commands.shared import add_output, open_history, with_images
@@ -79,12 +80,12 @@ def _compiled_now(unfinished: Unfinished) -> Plan:
     return plan.without_fail_fast() if settings.keep_going else plan
 
 
-def _essence(plan: Plan) -> str:
-    """Everything about a plan but where in the file it stands."""
-    from wf.store.plans import as_json
+def _essence(plan: Plan) -> Plan:
+    """Everything about a plan but where in the file it stands, as the history keeps it."""
+    from wf.plan_text import decode, encode
 
     nowhere = plan.tasks[0].span
-    return as_json(replace(plan, tasks=tuple(replace(task, span=nowhere) for task in plan.tasks)))
+    return decode(encode(replace(plan, tasks=tuple(replace(task, span=nowhere) for task in plan.tasks))))
 
 
 def _code_now(unfinished: Unfinished) -> str:

@@ -8,8 +8,9 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from wf.control.http import Handler
@@ -23,8 +24,7 @@ NOWHERE: Final = "http://wf-cannot-be-reached-from-this-docker-engine.invalid"
 """What jobs are given where they cannot reach this machine: whoever calls it reads the reason in the error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doorway:
+class Doorway(Struct, frozen=True):
     """How the tasks of a backend reach this machine."""
 
     bind: str

@@ -8,8 +8,9 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from wf.deployments.describe import is_under_way
 from wf.deployments.turning import discard, settle
@@ -22,8 +23,7 @@ KILLED: Final = "its wf was killed"
 _TURNS = ("update", "shadow", "promote", "rollback")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenChange:
+class OpenChange(Struct, frozen=True):
     """A change that goes on."""
 
     id: int

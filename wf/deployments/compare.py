@@ -19,13 +19,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from http.client import HTTPConnection, HTTPException
 from io import BufferedIOBase
 from itertools import cycle
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 PORT = 9000
 REPORT = Path("/tmp/report.json")  # noqa: S108 - in a container of its own
@@ -38,8 +40,7 @@ _SECONDS = 30.0
 _SERVER_ERROR = 500
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """A request, and how the revision that serves has answered it."""
 
     path: str
@@ -49,8 +50,7 @@ class Answered:
     answer: bytes
 
 
-@dataclass
-class Report:
+class Report(Struct):
     """What came of all comparisons. `errors` are among the compared ones, and among the ones that differ."""
 
     compared: int = 0

@@ -1,8 +1,9 @@
 """From what the store and the engine know to a `Deployment`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from wf.backends.service import Seen
 from wf.deployments.compare import Report

@@ -4,10 +4,11 @@ import json
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
+
+from msgspec import Struct
 
 from wf.backends.service import HealthCommand, Seen, Service
 from wf.backends.services import Services
@@ -34,8 +35,7 @@ _CHECK_SECONDS = 10.0
 _LINES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A revision with all that a replica of it is started from."""
 
     revision: Revision

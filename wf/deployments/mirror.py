@@ -5,8 +5,9 @@ request ever waits for a copy.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from wf.deployments import compare
 
@@ -19,8 +20,7 @@ _TAP_PORT = 9998
 _PARTS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Mirror:
+class Mirror(Struct, frozen=True):
     """Where copies go."""
 
     host: str

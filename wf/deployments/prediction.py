@@ -5,10 +5,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from wf.deployments.mounts import serving_folder
 from wf.deployments.rows import Rated, Row
@@ -35,8 +36,7 @@ _INPUTS: Final = {
 """What inputs of a signature may be called."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """One signature of a served model, asked about users whom it knows or about one who has rated some movies."""
 
     address: str

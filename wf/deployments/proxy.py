@@ -3,7 +3,8 @@
 import csv
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wf.deployments.mirror import HARMLESS, Mirror, ring, rules
 from wf.deployments.spec import DeploymentSpec, Probe
@@ -53,8 +54,7 @@ STATISTICS = ("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT}; ech
 _FULL_WEIGHT = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A replica as the proxy sees it."""
 
     name: str
@@ -64,8 +64,7 @@ class Target:
     """Of all requests, among those of the others; 0 for one that is only looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """What the proxy knows of a replica since it last read its configuration."""
 
     is_up: bool

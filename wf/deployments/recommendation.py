@@ -3,8 +3,9 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from wf.deployments.prediction import HOW_TO_TELL, WITH_HISTORY, ask, model_name, require, signatures_of
 from wf.deployments.rows import Rated
@@ -14,8 +15,7 @@ SIGNATURE: Final = "recommend"
 _HOW_TO_GET = "`./steps/export` gives models one; export and deploy the model anew."
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """Whom a list is for, and what it is to be like."""
 
     user: str
@@ -30,8 +30,7 @@ class Wish:
     """How many titles of each genre at most; 0: any number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recommended:
+class Recommended(Struct, frozen=True):
     """A title of a list."""
 
     movie: str

@@ -1,15 +1,15 @@
 """Rows of requests, read as the project reads its training data: by the module `steps/raw_rows.py` of the project."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from wf.actions.step import load_module
 from wf.errors import InvalidWorkflow, Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A user and a movie to rate."""
 
     user: str
@@ -18,8 +18,7 @@ class Row:
     """Seconds since 1970, or nothing for this moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rated:
+class Rated(Struct, frozen=True):
     """A movie that a user has rated."""
 
     movie: str

@@ -1,8 +1,9 @@
 """What a deployment is to be, and what it is: frozen records, plain data in and out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
+
+from msgspec import Struct, to_builtins
 
 Strategy = Literal["rolling", "blue-green", "canary", "shadow"]
 """How a new revision takes the place of the old one. `rolling`: replica by replica. `blue-green`: all of the new one
@@ -17,8 +18,7 @@ DeploymentState = Literal["updating", "serving", "degraded", "scaled to zero", "
 ReplicaPhase = Literal["starting", "running", "restarting", "exited"]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMount:
+class ModelMount(Struct, frozen=True):
     """A model of the store, shown read-only to every replica."""
 
     model: str
@@ -27,8 +27,7 @@ class ModelMount:
     """Where its folder appears in the container."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """How to ask a replica whether it is well: by HTTP, by a command in it, or else by connecting to its port."""
 
     path: str | None = None
@@ -43,8 +42,7 @@ class Probe:
     """So many failures in a row count. Times are seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
+class Rollout(Struct, frozen=True):
     """How a revision takes over, and what it has to hold before the old one goes."""
 
     strategy: Strategy = "rolling"
@@ -58,8 +56,7 @@ class Rollout:
     """So many times may its answers take what those of the revision before take, on average."""
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionLog:
+class PredictionLog(Struct, frozen=True):
     """What replicas keep of what they are asked and answer; variables named `PREDICTION_LOG...` tell them."""
 
     sampling: float = 1.0
@@ -72,16 +69,15 @@ class PredictionLog:
     """Of all files together; the oldest go."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeploymentSpec:
+class DeploymentSpec(Struct, frozen=True):
     """What to run and how it is reached."""
 
     image: str
     """A name as registries know it, for which the project's aliases count; or `./containers/NAME`."""
     command: tuple[str, ...] = ()
     """If its first word begins with `-`, arguments for the image's entrypoint; else it takes the entrypoint's place."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
+    secrets: Mapping[str, str] = {}
     """Variable -> name of the secret that fills it when a replica starts."""
     port: int = 80
     """Where the container listens for HTTP."""
@@ -107,7 +103,7 @@ class DeploymentSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `from_json` makes the same."""
-        return asdict(self)
+        return _plain(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "DeploymentSpec":
@@ -119,8 +115,7 @@ class DeploymentSpec:
         return cls(**{**data, **made, "command": tuple(data["command"])})
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(Struct, frozen=True):
     """One container of a deployment."""
 
     id: str
@@ -136,8 +131,7 @@ class Replica:
     restarts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """A spec that a deployment had at some time; numbers count from 1."""
 
     number: int
@@ -151,8 +145,7 @@ class Revision:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """An entry of the history."""
 
     at: str
@@ -167,8 +160,7 @@ class Change:
     """What happened, where it did not go as asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shadow:
+class Shadow(Struct, frozen=True):
     """A revision that gets copies of requests, and how its answers compare with those that were given."""
 
     revision: int
@@ -189,8 +181,7 @@ class Shadow:
     seconds_shadow: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(Struct, frozen=True):
     """A deployment as it is now."""
 
     id: str
@@ -217,7 +208,12 @@ class Deployment:
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data."""
-        return asdict(self)
+        return _plain(self)
+
+
+def _plain(record: Struct) -> dict[str, Any]:
+    plain: dict[str, Any] = to_builtins(record, enc_hook=str)
+    return plain
 
 
 def _probe(data: Mapping[str, Any] | None) -> Probe | None:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from wf.deployments.fleet import Fleet, Prepared, how_it_ended
 from wf.deployments.proxy import Counts
@@ -21,8 +22,7 @@ _LOOK = 0.25
 _UNKNOWN = Counts(is_up=False, is_ready=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """How fast replicas answer."""
 
     answers: int

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.aliases import find_image
 from wf.backends.services import Services
@@ -26,8 +28,7 @@ from wf.store.deployments import DeploymentRecord
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Workplace:
+class Workplace(Struct, frozen=True):
     """Open for one command, in one thread: see `opened`."""
 
     root: Path

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
 from uuid import uuid4
+
+from msgspec import Struct
 
 from wf.control.http import Request, Response, error_response
 from wf.errors import WfError
@@ -21,8 +22,7 @@ from wf.store.layout import in_use, remove_tree
 from wf.store.records import Dataset, DatasetVersion
 
 
-@dataclass(eq=False)
-class Draft:
+class Draft(Struct, eq=False):
     """A version that is being filled."""
 
     folder: Path

@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from wf.errors import InvalidWorkflow, Problem
 
@@ -14,12 +15,11 @@ Resolver = Callable[[Mapping[str, Any]], object]
 """From a field's arguments to its value, which may hold more than is selected."""
 
 
-@dataclass
-class Field:
+class Field(Struct):
     """A field that is asked for, with what is asked of its value."""
 
-    arguments: dict[str, Any] = field(default_factory=dict)
-    selection: "Selection" = field(default_factory=dict)
+    arguments: dict[str, Any] = {}
+    selection: "Selection" = {}
 
 
 Selection = dict[str, Field]

@@ -1,9 +1,10 @@
 """Which repositories and versions of them `git-checkout@v1` takes. Anything else could make git run programs."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
 
 PROTOCOLS: Final = ("https", "http", "ssh")
 
@@ -11,8 +12,7 @@ _SCP: Final = re.compile(r"[A-Za-z0-9_][\w.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^-:\s]
 _REF: Final = re.compile(r"[A-Za-z0-9_.+@#=%,][^\s~^:?*\[\\\x00-\x20\x7f]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True):
     """A repository on the network, and who asks for it."""
 
     url: str

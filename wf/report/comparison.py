@@ -1,16 +1,16 @@
 """Two runs side by side: what went into their jobs, and what came out. Pure functions of what the history holds."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from wf.cache import differences
 from wf.report.text import columns, duration, size
 from wf.store.records import JobRecord, OutputRecord, RunRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A value in the first run and in the second; `None` where one has none."""
 
     name: str
@@ -18,8 +18,7 @@ class Change:
     after: Any
 
 
-@dataclass(frozen=True, slots=True)
-class JobComparison:
+class JobComparison(Struct, frozen=True):
     """A job that is in both runs."""
 
     name: str
@@ -39,8 +38,7 @@ class JobComparison:
         return not self.causes and not changed
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What differs between two runs."""
 
     before: RunRecord
@@ -58,9 +56,9 @@ class Comparison:
         return {
             "before": self.before.to_json(),
             "after": self.after.to_json(),
-            "changed": [asdict(each) for each in self.facts],
-            "inputs": [asdict(each) for each in self.inputs],
-            "jobs": [asdict(each) for each in self.jobs],
+            "changed": [to_builtins(each) for each in self.facts],
+            "inputs": [to_builtins(each) for each in self.inputs],
+            "jobs": [to_builtins(each) for each in self.jobs],
             "only_before": list(self.only_before),
             "only_after": list(self.only_after),
         }

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from typing import TextIO
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -28,8 +29,7 @@ from wf.report.text import COLOURS, SYMBOLS, duration
 _UPDATES_PER_SECOND = 8
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
+class JobRow(Struct, frozen=True):
     """What the table shows of one job."""
 
     name: str
@@ -46,11 +46,10 @@ class JobRow:
         return duration(self.seconds) if self.seconds else ""
 
 
-@dataclass(slots=True)
-class LiveState:
+class LiveState(Struct):
     """What the events have told so far."""
 
-    rows: dict[str, JobRow] = field(default_factory=dict)
+    rows: dict[str, JobRow] = {}
     preparing: str = ""
 
     def follow(self, event: Event, now: float) -> None:
@@ -74,7 +73,7 @@ class LiveState:
                 self._change(event.job, state=event.state, seconds=event.seconds, text=text)
 
     def _change(self, job: str, **values: object) -> None:
-        self.rows[job] = replace(self.rows[job], **values)  # type: ignore[arg-type]
+        self.rows[job] = replace(self.rows[job], **values)
 
 
 class LiveReport:

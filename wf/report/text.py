@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TextIO
+
+from msgspec import Struct
 
 from wf.events import JobState, RunState
 
@@ -31,8 +32,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bright_black": 90, "bold": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """Whether to colour."""
 
     colours: bool

@@ -1,14 +1,14 @@
 """The steps that a run uses."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from wf.imports import imported_files
 from wf.plan import Task
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """The snapshot of `steps/` that a run uses."""
 
     digest: str

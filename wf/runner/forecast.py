@@ -1,8 +1,10 @@
 """What a run would do, found out without doing any of it: no container starts, no image is built or pulled."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.backends.base import Backend
 from wf.cache import CacheKey, explain
@@ -32,8 +34,7 @@ from wf.store.snapshot import snapshot_steps
 _FIRST: Final = "it has not run before"
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """What would become of a job."""
 
     cached_from: int | None = None

@@ -1,9 +1,10 @@
 """What workers tell the runner's thread, and the way there."""
 
 import threading
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from wf.backends.base import Exit, Handle
 
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from wf.runner.outputs import Collected
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """The process runs."""
 
     job: str
@@ -22,24 +22,21 @@ class Started:
     """By the monotonic clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Struct, frozen=True):
     """The process has printed whole lines."""
 
     job: str
     lines: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Something to tell the user."""
 
     job: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The task is over: nothing of it runs, and what it has left is collected."""
 
     job: str

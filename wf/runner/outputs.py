@@ -4,9 +4,10 @@ import json
 import math
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from wf.errors import TaskFailed
 from wf.plan import Task, TaskOutput
@@ -21,8 +22,7 @@ OWN_FOLDER = ".wf"
 _METRICS_LIMIT = 1 << 20  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What a successful job has left."""
 
     outputs: tuple[tuple[TaskOutput, Artifact], ...]

@@ -1,8 +1,9 @@
 """Whether a job would run at all, as far as its `if` and what it needs let that be known before anything has run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from wf.errors import TaskFailed
 from wf.graph import ancestors
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 Verdict = Literal["runs", "perhaps", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
+class Prospect(Struct, frozen=True):
     """What is known about one job."""
 
     verdict: Verdict

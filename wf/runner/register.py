@@ -1,7 +1,8 @@
 """`create-model@v1`, which needs no process: the input `model` gets an id."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from wf.plan import Task
 from wf.runner.outputs import Collected, collect

@@ -1,8 +1,10 @@
 """What the jobs of a run have left so far, and what others get of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.plan import (
     INDEX,
@@ -24,8 +26,7 @@ from wf.store.records import DatasetVersion, InputRecord
 from wf.store.resume import TakenOver
 
 
-@dataclass(frozen=True, slots=True)
-class StoredInput:
+class StoredInput(Struct, frozen=True):
     """An input that lies in the store."""
 
     source: str
@@ -33,8 +34,7 @@ class StoredInput:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class GatheredInput:
+class GatheredInput(Struct, frozen=True):
     """An output of all members of a matrix."""
 
     parts: Mapping[str, StoredInput]

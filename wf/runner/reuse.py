@@ -1,9 +1,10 @@
 """Whether a job must run, or outputs of an earlier execution stand for it; and the sentence that says why."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from wf.cache import CacheKey, explain
 from wf.plan import HostProgram, InputSource, Task, Text
@@ -15,8 +16,7 @@ _SHORT: Final = 1000
 """Characters of a text that is kept with the key, beside its digest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reuse:
+class Reuse(Struct, frozen=True):
     """What the user allows."""
 
     allowed: bool = True
@@ -28,8 +28,7 @@ class Reuse:
         return self.allowed and task.reuse and task.id not in self.forced
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What becomes of a job whose inputs are there."""
 
     earlier: Earlier | None

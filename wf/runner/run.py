@@ -7,8 +7,10 @@ out by a worker in a thread of its own, which sends messages.
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.backends.base import Backend
 from wf.control.control import Control
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
 _NAMED_JOBS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Struct, frozen=True):
     """How a run ended. Everything else about it is in the history."""
 
     run: int

@@ -1,8 +1,9 @@
 """A task under way."""
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from wf.backends.base import Handle
 from wf.cache import CacheKey
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from wf.runner.worker import Worker
 
 
-@dataclass(eq=False)
-class Running:
+class Running(Struct, eq=False):
     """A task, its worker, and how hard it was told to end."""
 
     task: Task

@@ -7,9 +7,11 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from queue import Empty
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wf.cache import CacheKey
 from wf.errors import TaskFailed
@@ -39,8 +41,7 @@ POLL = 0.05
 """Seconds between looking whether the job that this one waits for is done elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Struct, frozen=True):
     """A task whose inputs are there."""
 
     task: Task

@@ -1,7 +1,8 @@
 """What all tasks of a run have in common."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wf.backends.base import Backend
 from wf.control.control import Control
@@ -15,8 +16,7 @@ PATIENCE = 10.0
 """Seconds that something which should come at once is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """What all workers of a run have in common. Everything in it may be used from any thread."""
 
     run: int

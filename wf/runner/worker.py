@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from wf.backends.base import Exit, Handle, Launch
 from wf.cache import CacheKey

@@ -9,9 +9,10 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from wf.store.layout import Layout, flush_folder, free_name, move, remove_tree
 
@@ -24,8 +25,7 @@ class UnkeepableFileError(Exception):
     """An output holds something that is neither file, folder nor link."""
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Struct, frozen=True):
     """Content that is in the store."""
 
     digest: str
@@ -38,8 +38,7 @@ class Artifact:
         return {"digest": self.digest, "kind": self.kind, "bytes": self.bytes, "files": self.files}
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """Everything that a file or folder holds, in an order and form that depend on nothing else."""
 
     kind: Literal["file", "folder"]
@@ -149,8 +148,7 @@ def read_manifest(
     return Manifest("file", tuple(_hashed([_found(path, "", path.lstat(), normalise)], flush)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     path: Path
     name: str
     kind: Literal["file", "folder", "link"]

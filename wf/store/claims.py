@@ -9,14 +9,14 @@ import fcntl
 import json
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from wf.store.layout import Layout
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """For what a claim was taken."""
 
     run: int
@@ -47,8 +47,7 @@ class Claim:
         os.close(self._descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """A claim that somebody else holds."""
 
     holder: Holder | None

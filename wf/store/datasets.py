@@ -4,8 +4,9 @@ A name is `NAME` or `NAMESPACE/NAME`. Wherever one is asked for, the dataset's i
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem
 from wf.events import as_text, now
@@ -20,8 +21,7 @@ from wf.store.transfer import stage, stage_archive
 from wf.store.unknown import unknown_dataset, unknown_version
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """What came of an import."""
 
     version: DatasetVersion

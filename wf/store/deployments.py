@@ -5,8 +5,9 @@ What runs is not here: that is asked of the engine.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from wf.errors import EnvironmentProblem
 from wf.events import as_text, now
@@ -16,8 +17,7 @@ from wf.store.layout import Layout, locked
 Outcome = Literal["under way", "succeeded", "failed", "rolled back"]
 
 
-@dataclass(frozen=True, slots=True)
-class RevisionRecord:
+class RevisionRecord(Struct, frozen=True):
     """A spec that a deployment had at some time."""
 
     number: int
@@ -29,8 +29,7 @@ class RevisionRecord:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRecord:
+class ChangeRecord(Struct, frozen=True):
     """An entry of the history."""
 
     id: int
@@ -43,8 +42,7 @@ class ChangeRecord:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeploymentRecord:
+class DeploymentRecord(Struct, frozen=True):
     """A deployment with its past."""
 
     id: str

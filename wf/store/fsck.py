@@ -7,9 +7,10 @@ again, and clears away what nothing refers to.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
 
 from wf.errors import WfError
 from wf.store.artifacts import Artifacts, UnkeepableFileError, read_manifest
@@ -20,8 +21,7 @@ from wf.store.snapshot import STEPS
 from wf.store.transfer import stage
 
 
-@dataclass(frozen=True, slots=True)
-class Finding(Record):
+class Finding(Record, frozen=True):
     """Something that is not as it should be."""
 
     what: str
@@ -31,11 +31,10 @@ class Finding(Record):
     """Whether all is well again."""
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What a check has seen."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = []
     artifacts: int = 0
     bytes: int = 0
     running: tuple[int, ...] = ()

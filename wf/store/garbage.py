@@ -9,9 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from wf.events import as_text, now
 from wf.store.artifacts import Artifact, Artifacts
@@ -25,8 +26,7 @@ _IN_PASSING = 3600.0
 """Seconds for which a snapshot of code stays after its last use: what uses it may not be a run, but a plan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """Which runs are kept. Without any rule all are.
 
     The last run of each workflow that succeeded is kept too, and the last of all if it can be resumed, unless
@@ -46,8 +46,7 @@ class Retention:
         return any(rule is not None for rule in (self.keep_last, self.older_than, self.max_bytes))
 
 
-@dataclass(frozen=True, slots=True)
-class Garbage:
+class Garbage(Struct, frozen=True):
     """What a collection would remove."""
 
     runs: tuple[int, ...]
@@ -74,8 +73,7 @@ class Garbage:
         return bool(self.runs or self.artifacts or self.strays.paths or self.checkpoints.paths or self.code.paths)
 
 
-@dataclass(frozen=True, slots=True)
-class Pile:
+class Pile(Struct, frozen=True):
     """Files and folders of one kind, and how many bytes they have."""
 
     paths: tuple[Path, ...]

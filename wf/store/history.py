@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wf import __version__
+from msgspec.structs import asdict
+
+from wf import __version__, plan_text
 from wf.cache import CacheKey
 from wf.errors import InvalidWorkflow, Problem
 from wf.events import RunState, as_text, now
@@ -17,7 +18,6 @@ from wf.store.database import Connection, Row, transaction
 from wf.store.job_rows import JobEnd, write_end, write_start
 from wf.store.layout import Layout, below, link, remove_tree, unused
 from wf.store.owner import Owner, is_dead, this_process
-from wf.store.plans import as_json
 from wf.store.provenance import read_changes, read_commit
 from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
 from wf.store.resume import (
@@ -64,8 +64,8 @@ class History:
             "state": "running",
             "started": as_text(now()),
             "backend": backend,
-            "inputs": as_json(plan.inputs),
-            "plan": as_json(plan),
+            "inputs": json.dumps(plan.inputs),
+            "plan": plan_text.encode(plan),
             "settings": to_json(settings),
             "resumes": resumes,
             "wf_version": __version__,
@@ -357,7 +357,7 @@ def _image_name(image: Mapping[str, str] | None) -> str:
 
 
 def _run(row: Row) -> RunRecord:
-    known = {each.name: row[each.name] for each in fields(RunRecord)}
+    known = {name: row[name] for name in RunRecord.__struct_fields__}
     return RunRecord(
         **{
             **known,

@@ -1,8 +1,9 @@
 """What the history keeps of a job: written in transactions of `wf.store.history`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from wf.cache import CacheKey
 from wf.events import JobState, as_text, now
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from wf.store.models import NewModel
 
 
-@dataclass(frozen=True, slots=True)
-class JobEnd:
+class JobEnd(Struct, frozen=True):
     """All that is stored when a job comes to its end."""
 
     state: JobState
@@ -24,7 +24,7 @@ class JobEnd:
     exit_code: int | None = None
     error: str = ""
     outputs: Sequence[tuple[TaskOutput, Artifact]] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = {}
     cached_from: int | None = None
     """The run whose outputs these are, where the job did not have to run."""
     model: "NewModel | None" = None

@@ -6,9 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from wf.errors import EnvironmentProblem
 from wf.project import STORE
@@ -36,8 +37,7 @@ and the secrets are then gone.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class JobFolder:
+class JobFolder(Struct, frozen=True):
     """The folder of one job in one run. Only its log outlives the job."""
 
     path: Path

@@ -1,7 +1,6 @@
 """What content was made from, and what became of it: read from the history."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from wf.errors import InvalidWorkflow, Problem
@@ -11,8 +10,7 @@ from wf.store.records import Record
 _SHORTEST_PREFIX = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Use(Record):
+class Use(Record, frozen=True):
     """Content at an end of a job."""
 
     run: int
@@ -25,8 +23,7 @@ class Use(Record):
     """Of an output: the run whose output stands for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage(Record):
+class Lineage(Record, frozen=True):
     """Where some content comes from, and where it went."""
 
     digest: str
@@ -68,8 +65,7 @@ def lineage(db: Connection, digest: str) -> Lineage:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ListedArtifact(Record):
+class ListedArtifact(Record, frozen=True):
     """An artifact, and the shortest that says what it is."""
 
     digest: str

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from wf.events import as_text, now
 from wf.plan import ModelType
@@ -24,8 +25,7 @@ METADATA = "gradient-model-metadata.json"
 _METADATA_LIMIT = 1 << 20  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NewModel:
+class NewModel(Struct, frozen=True):
     """A model that has its id, and is not in the store yet."""
 
     id: str

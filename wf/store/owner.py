@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+
+class Owner(Struct, frozen=True):
     """A process, told apart from a later one with the same number."""
 
     host: str

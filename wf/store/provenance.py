@@ -2,16 +2,16 @@
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct
 
 LONGEST_CHANGES = 1 << 20
 """Bytes of a diff that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """The commit that is checked out, and whether tracked files differ from it."""
 
     id: str | None

@@ -1,26 +1,25 @@
 """What the history holds, as records to read."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, to_builtins
 
 from wf.events import JobState, RunState
 from wf.plan import IOType, ModelType
 
 
-class Record:
+class Record(Struct, frozen=True):
     """Something that can be printed as JSON."""
-
-    __slots__ = ()
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data."""
-        return {name: _plain(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
+        plain: dict[str, Any] = to_builtins(self, enc_hook=str)
+        return plain
 
 
-@dataclass(frozen=True, slots=True)
-class InputRecord(Record):
+class InputRecord(Record, frozen=True):
     """What a job read."""
 
     name: str
@@ -29,8 +28,7 @@ class InputRecord(Record):
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutputRecord(Record):
+class OutputRecord(Record, frozen=True):
     """What a job left."""
 
     name: str
@@ -48,8 +46,7 @@ class OutputRecord(Record):
     """`DATASET:VERSION`, where it is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord(Record):
+class AttemptRecord(Record, frozen=True):
     """A failed attempt of a job that was tried again."""
 
     attempt: int
@@ -60,8 +57,7 @@ class AttemptRecord(Record):
     """What it printed; not there if it never started."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord(Record):
+class JobRecord(Record, frozen=True):
     """A job of a run."""
 
     name: str
@@ -79,7 +75,7 @@ class JobRecord(Record):
     """All that its outputs depend on (see `wf.cache.CacheKey`), once it started."""
     inputs: tuple[InputRecord, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = {}
     attempts: tuple[AttemptRecord, ...] = ()
     """The attempts before the one that this is about."""
     model: str | None = None
@@ -92,8 +88,7 @@ class JobRecord(Record):
     """What the workflow asks for, where an alias chose the image; else nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord(Record):
+class RunRecord(Record, frozen=True):
     """One execution of a workflow."""
 
     id: int
@@ -113,8 +108,7 @@ class RunRecord(Record):
     """The run that it goes on with."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetVersion(Record):
+class DatasetVersion(Record, frozen=True):
     """One version of a dataset: it never changes."""
 
     dataset: str
@@ -137,8 +131,7 @@ class DatasetVersion(Record):
         return f"{self.dataset}:{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset(Record):
+class Dataset(Record, frozen=True):
     """A name with versions."""
 
     name: str
@@ -149,8 +142,7 @@ class Dataset(Record):
     """Newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model(Record):
+class Model(Record, frozen=True):
     """Content of the store that something can serve."""
 
     id: str
@@ -166,13 +158,3 @@ class Model(Record):
     job: str | None
     """What registered it."""
     metadata: Mapping[str, Any]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
+
+from msgspec import Struct
 
 from wf.errors import EnvironmentProblem
 from wf.store.artifacts import Artifact, Artifacts
@@ -15,8 +16,7 @@ _REFERRING = ("outputs", "dataset_versions", "models", "deployment_models")
 """The tables whose rows keep content in the store."""
 
 
-@dataclass
-class Removal:
+class Removal(Struct):
     """One deletion: its records go in `db`, then `drop` takes away what they alone referred to."""
 
     db: Connection

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from wf import plan_text
 from wf.errors import InvalidWorkflow, Problem
 from wf.plan import InputsMode, Plan
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row
 from wf.store.joblog import DEFAULT_LIMIT
-from wf.store.plans import read_plan
 
 CAN_BE_RESUMED: Final = (
     "(state IN ('failed', 'cancelled', 'interrupted')"
@@ -19,8 +21,7 @@ CAN_BE_RESUMED: Final = (
 """Of a run, in SQL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a run was started with beside its plan; a run that resumes it is given the same."""
 
     backend: Literal["auto", "docker", "process"] = "auto"
@@ -38,18 +39,16 @@ class Settings:
     log_limit: int = DEFAULT_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class LookedUp:
+class LookedUp(Struct, frozen=True):
     """What a run looked up once, when it began."""
 
     code: str = ""
     """The digest of `steps/`."""
-    datasets: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, str] = {}
     """Reference as written -> `DATASET:VERSION`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """A run that can be resumed."""
 
     id: int
@@ -62,8 +61,7 @@ class Unfinished:
     looked_up: LookedUp
 
 
-@dataclass(frozen=True, slots=True)
-class TakenOver:
+class TakenOver(Struct, frozen=True):
     """A job that an earlier attempt has finished."""
 
     job: str
@@ -163,7 +161,7 @@ def _check(db: Connection, row: Row) -> None:
 
 def _unfinished(row: Row) -> Unfinished:
     try:
-        plan = read_plan(row["plan"])
+        plan = plan_text.decode(row["plan"])
         settings, looked_up = Settings(**json.loads(row["settings"])), LookedUp(**json.loads(row["looked_up"]))
     except (ValueError, TypeError):
         hint = f"`wf run {row['workflow']}` takes from it what is still the same"

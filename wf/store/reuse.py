@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from wf.cache import CacheKey
 from wf.events import JobState
@@ -17,8 +18,7 @@ _NO_RUN = 2**62
 """A number that no run has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(Struct, frozen=True):
     """An execution that has succeeded, and whose outputs are all in the store."""
 
     run: int
@@ -47,8 +47,7 @@ def find_earlier(connection: Connection, artifacts: Artifacts, key: CacheKey) ->
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class LastExecution:
+class LastExecution(Struct, frozen=True):
     """How a job of the same name and workflow went when it was last started."""
 
     run: int

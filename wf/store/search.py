@@ -2,9 +2,10 @@
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
+
+from msgspec import Struct
 
 from wf.events import RunState, as_text
 from wf.store.database import Connection, Row
@@ -21,8 +22,7 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 """Longer ones first, as that is how they are told apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class MetricCondition:
+class MetricCondition(Struct, frozen=True):
     """What a metric of a run must be."""
 
     name: str
@@ -32,8 +32,7 @@ class MetricCondition:
     value: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilter:
+class RunFilter(Struct, frozen=True):
     """What is true of the runs that are looked for."""
 
     workflow: str = ""
