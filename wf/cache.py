@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 SCHEMA = 3
 """Raised when the meaning of a key changes, so that older ones no longer match."""
 
+_in_order = json.JSONEncoder(sort_keys=True, default=str).encode
 _UNSET = object()
 _LONGEST_SHOWN = 80  # characters of a value in a sentence
 
@@ -58,7 +59,7 @@ class CacheKey(Struct, frozen=True, dict=True):
     def _what_counts(self) -> str:
         values = {name: value for name, value in asdict(self).items() if name != "texts"}
         # Parameters may hold paths and the like: their text is what reaches the job.
-        return json.dumps({"schema": SCHEMA, **values}, sort_keys=True, default=str)
+        return _in_order({"schema": SCHEMA, **values})
 
     def to_json(self) -> dict[str, Any]:
         """The key as plain data."""

@@ -3,6 +3,7 @@
 Each field is written with its name and each part says its type, for any later `wf` to read.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ def decode(text: str) -> Plan:
 
 
 def _as_path(kind: type, value: Any) -> Any:
-    return Path(value) if kind is Path else value
+    return _path(value) if kind is Path else value
+
+
+_path = lru_cache(maxsize=64)(Path)
+"""Nearly all paths of a plan are that of its workflow."""
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)

@@ -61,7 +61,7 @@ def _show(store: Store, arguments: argparse.Namespace) -> Answer:
     rows = [
         ("artifact", artifact.digest),
         ("content", f"{size(artifact.bytes)} in {artifact.files} file{'' if artifact.files == 1 else 's'}"),
-        ("path", str(below(store.artifacts.path(artifact.digest), Path.cwd()))),
+        ("path", below(store.artifacts.path(artifact.digest), Path.cwd())),
         ("dataset", ", ".join(its.datasets)),
         ("model", ", ".join(its.models)),
         *lineage_rows(its),

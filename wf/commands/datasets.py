@@ -85,7 +85,7 @@ def _show_version(store: Store, version: DatasetVersion) -> Answer:
         ("content", amount(version)),
         ("created", moment(version.created) + (f" by run {version.run}, {version.job}" if version.run else "")),
         ("message", version.message),
-        ("path", str(below(store.artifacts.path(version.digest), store.layout.root))),
+        ("path", below(store.artifacts.path(version.digest), store.layout.root)),
         *lineage_rows(its),
     ]
     return {**version.to_json(), "lineage": its.to_json()}, "\n".join(
@@ -171,7 +171,7 @@ def _versions(dataset: Dataset, root: Path) -> list[str]:
             size(each.bytes),
             str(each.files),
             moment(each.created),
-            str(below(Path(each.origin), root)) if each.origin else f"run {each.run}, {each.job}",
+            below(Path(each.origin), root) if each.origin else f"run {each.run}, {each.job}",
             each.message,
         )
         for each in dataset.versions

@@ -54,7 +54,7 @@ def _show(store: Store, arguments: argparse.Namespace) -> Answer:
         ("content", amount(model)),
         ("created", moment(model.created) + (f" by run {model.run}, {model.job}" if model.run else "")),
         ("metadata", json.dumps(model.metadata) if model.metadata else ""),
-        ("path", str(below(store.artifacts.path(model.digest), Path.cwd()))),
+        ("path", below(store.artifacts.path(model.digest), Path.cwd())),
     ]
     return model.to_json(), "\n".join(f"{label:<10}{text}" for label, text in rows if text)
 

@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
     store = open_history(root)
     ref = arguments.run
     if ref and not ref.isdecimal():
-        ref = str(below(Path(ref).resolve(), root))
+        ref = below(Path(ref).resolve(), root)
     unfinished = store.history.find_unfinished(ref)
     if unfinished.plan.root != root:
         hint = f"`wf run {unfinished.workflow}` takes from it what is still the same"

@@ -1,6 +1,7 @@
 """What a run came to, on one screen, with the next command to type."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +60,7 @@ def _took(job: JobRecord) -> str:
 
 def _outputs(jobs: Sequence[JobRecord], root: Path) -> list[str]:
     rows = [
-        (f"{job.name}.{output.name}", output.dataset or "", size(output.bytes), str(below(output.link, root)))
+        (f"{job.name}.{output.name}", output.dataset or "", size(output.bytes), below(output.link, root))
         for job in jobs
         for output in job.outputs
     ]
@@ -68,7 +69,15 @@ def _outputs(jobs: Sequence[JobRecord], root: Path) -> list[str]:
 
 def _pages(jobs: Sequence[JobRecord]) -> list[Path]:
     """What was made for a person to read."""
-    return [page for job in jobs for output in job.outputs for page in sorted(output.link.glob("*.html"))]
+    folders = [output.link for job in jobs for output in job.outputs if output.kind == "folder"]
+    return [folder / name for folder in folders for name in _names(folder) if name.endswith(".html")]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - of every output of every run
+    except OSError:
+        return []  # it was removed
 
 
 def _metrics(jobs: Sequence[JobRecord]) -> list[str]:

@@ -19,6 +19,7 @@ from wf.events import AttemptFailed, Emit, JobFinished, JobLog, JobNote, JobStar
 from wf.graph import ancestors
 from wf.plan import Cause, Plan, Task
 from wf.runner.conditions import unmet_need, why_not
+from wf.runner.done import DoneBefore
 from wf.runner.ending import GIVEN_UP, Ending
 from wf.runner.messages import Ended, Lines, Message, Note, Started
 from wf.runner.queue import Queue
@@ -30,7 +31,6 @@ from wf.store import Store
 from wf.store.claims import Holder, Taken
 from wf.store.history import recorded_name
 from wf.store.job_rows import JobEnd
-from wf.store.layout import in_use
 from wf.store.records import DatasetVersion, InputRecord
 from wf.store.resume import TakenOver
 
@@ -71,7 +71,8 @@ class Scheduler:
         self._workflow = recorded_name(plan)
         self._shared = shared
         self._store = store
-        self._emit = emit
+        self._done_before = DoneBefore(shared.run, store, emit)
+        self._emit = self._done_before.tell
         self._jobs = jobs
         self._reuse = reuse
         self._needs = {task.id: task.needs for task in plan.tasks}
@@ -85,7 +86,7 @@ class Scheduler:
         self._results = Results(plan, shared.run, store, datasets, taken_over)
         self._cleaning: list[Worker] = []
         self._left_traces = False
-        self._ending = Ending(plan, shared, emit, self.states, self._running, self._end, self._finish)
+        self._ending = Ending(plan, shared, self._emit, self.states, self._running, self._end, self._finish)
 
     @property
     def error(self) -> str:
@@ -108,6 +109,7 @@ class Scheduler:
                     self._consider(task)
                 if self._queue or self._running:
                     self._wait()
+            self._done_before.record()
         finally:
             if self._running:  # only a bug in wf, or a history that cannot be written, leads here
                 self._ending.kill_all()
@@ -163,20 +165,17 @@ class Scheduler:
             self._carry_out(prepared)
 
     def _is_done_before(self, prepared: _Prepared) -> bool:
-        """Whether an earlier execution stands for the task, whose end is then recorded."""
+        """Whether an earlier execution stands for the task, which has then ended."""
         task = prepared.task
         if not self._reuse.may_stand_in(task):
             return False
-        with in_use(self._shared.layout.artifacts):  # what stands for its outputs stays until that is recorded
-            earlier = self._store.earlier(prepared.key)
-            if earlier is None:
-                return False
-            outputs = [(output, earlier.outputs[output.name]) for output in task.outputs]
-            end = JobEnd("succeeded", 0.0, 0, "", outputs, earlier.metrics, earlier.run)
-            self._store.history.reuse_job(self._shared.run, task.id, prepared.key, prepared.inputs, end)
-            self._results.add(task, end)
-            self._go_on_after(task, end)
-            return True
+        end = self._done_before.find(task, prepared.key, prepared.inputs)
+        if end is None:
+            return False
+        self._results.add(task, end)
+        self.states[task.id] = end.state
+        self._queue.end(task)
+        return True
 
     def _carry_out(self, prepared: _Prepared) -> None:
         """Start the task, unless somebody does the same at this moment: then it waits for what comes of that."""
@@ -228,6 +227,7 @@ class Scheduler:
                 self._handle(self._shared.mailbox.receive(0))
 
     def _wait(self) -> None:
+        self._done_before.record()
         deadline = min(self._ending.due, self._queue.due)
         with contextlib.suppress(Empty):
             rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
@@ -339,10 +339,6 @@ class Scheduler:
             running.worker.recorded.set()
             if running.claim is not None:
                 running.claim.let_go() if running.pressure >= GIVEN_UP else running.claim.give_back()
-        self._go_on_after(task, end)
-
-    def _go_on_after(self, task: Task, end: JobEnd) -> None:
-        """The history holds how a job has ended."""
         self.states[task.id] = end.state
         self._emit(
             JobFinished(

@@ -68,17 +68,17 @@ class Artifacts:
 
         Sizes and times of its files are compared; only where one of them differs is the content hashed again.
         """
-        path, stamps = self.path(digest), self.stamps(digest)
+        place = f"{self._layout.artifacts}/{digest[:2]}/{digest}"
         try:
-            seen = _stamp(path)
-            with contextlib.suppress(FileNotFoundError):
-                if stamps.read_text() == seen:
+            seen = _stamp(place)
+            with contextlib.suppress(FileNotFoundError), open(f"{place}.stamps", "rb") as stamps:  # noqa: PTH123 - often
+                if stamps.read() == seen.encode():
                     return True
-            intact = read_manifest(path).artifact.digest == digest
+            intact = read_manifest(Path(place)).artifact.digest == digest
         except (OSError, UnkeepableFileError):
             return False
         if intact:
-            stamps.write_text(seen)
+            self.stamps(digest).write_text(seen)
         return intact
 
     def check(self, digest: str) -> bool:
@@ -123,7 +123,7 @@ class Artifacts:
             else:
                 if artifact.kind == "folder":
                     place.chmod(0o555)
-                self.stamps(artifact.digest).write_text(_stamp(place))
+                self.stamps(artifact.digest).write_text(_stamp(str(place)))
         flush_folder(place.parent)  # whoever put it there
         remove_tree(path)
         return artifact
@@ -215,11 +215,11 @@ def _hashed(found: list[_Found], flush: bool) -> list[tuple[str, ...]]:
     return entries
 
 
-def _stamp(path: Path) -> str:
+def _stamp(path: str) -> str:
     """A digest of the names, sizes and times of everything in a file or folder."""
-    status = path.lstat()
+    status = os.lstat(path)
     lines = [f". {status.st_mode} {status.st_size} {status.st_mtime_ns}"]
-    pending = [("", str(path))] if stat.S_ISDIR(status.st_mode) else []
+    pending = [("", path)] if stat.S_ISDIR(status.st_mode) else []
     while pending:
         prefix, folder = pending.pop()
         with os.scandir(folder) as entries:

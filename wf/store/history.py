@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import asdict
 
 from wf import __version__, plan_text
@@ -15,7 +16,7 @@ from wf.plan import Plan
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.claims import Claims
 from wf.store.database import Connection, Row, transaction
-from wf.store.job_rows import JobEnd, write_end, write_start
+from wf.store.job_rows import JobEnd, ReusedJob, write_ends, write_start
 from wf.store.layout import Layout, below, link, remove_tree, unused
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_changes, read_commit
@@ -64,7 +65,7 @@ class History:
             "state": "running",
             "started": as_text(now()),
             "backend": backend,
-            "inputs": json.dumps(plan.inputs),
+            "inputs": json.dumps(dict(plan.inputs), sort_keys=True),
             "plan": plan_text.encode(plan),
             "settings": to_json(settings),
             "resumes": resumes,
@@ -105,12 +106,14 @@ class History:
         with transaction(self._connection) as db:
             write_start(db, run, job, key, inputs, reason)
 
-    def reuse_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], end: JobEnd) -> None:
-        """Record that a job did not have to run, with what stands for what it would have left, at once."""
-        self._link_outputs(run, job, end)
+    def reuse_jobs(self, run: int, jobs: Sequence[ReusedJob]) -> None:
+        """Record that jobs did not have to run, with what stands for what they would have left, at once."""
+        for each in jobs:
+            self._link_outputs(run, each.job, each.end)
         with transaction(self._connection) as db:
-            write_start(db, run, job, key, inputs, "")
-            write_end(db, run, job, end)
+            for each in jobs:
+                write_start(db, run, each.job, each.key, each.inputs, "")
+            write_ends(db, run, [(each.job, each.end) for each in jobs])
 
     def fail_attempt(self, run: int, job: str, attempt: int, end: JobEnd) -> None:
         """Record an attempt that failed, after which the job is tried again."""
@@ -127,7 +130,7 @@ class History:
         self._link_outputs(run, job, end)
         # What took work to make is not lost when the power goes.
         with transaction(self._connection, durable=end.state == "succeeded") as db:
-            write_end(db, run, job, end)
+            write_ends(db, run, [(job, end)])
 
     def _link_outputs(self, run: int, job: str, end: JobEnd) -> None:
         for output, artifact in end.outputs:
@@ -264,7 +267,7 @@ class History:
         plan = self._connection.execute("SELECT plan FROM runs WHERE id = ?", (run,)).fetchone()
         if plan is None:
             return ()  # it has just been deleted
-        images = {task["id"]: task["image"] for task in json.loads(plan["plan"])["tasks"]}
+        images = {task.id: task.image for task in _IMAGES.decode(plan["plan"]).tasks}
         inputs: dict[str, list[InputRecord]] = {row["name"]: [] for row in rows}
         outputs: dict[str, list[OutputRecord]] = {row["name"]: [] for row in rows}
         metrics: dict[str, dict[str, float]] = {row["name"]: {} for row in rows}
@@ -294,7 +297,7 @@ class History:
                 seconds=row["seconds"],
                 exit_code=row["exit_code"],
                 error=row["error"],
-                log=self._log(run, row["name"], row["cached_from"]),
+                log=self._log(run, row["name"], None if attempts[row["name"]] else row["cached_from"]),
                 cached_from=row["cached_from"],
                 reason=row["reason"],
                 image=_image_name(images[row["name"]]),
@@ -310,9 +313,8 @@ class History:
         )
 
     def _log(self, run: int, job: str, cached_from: int | None) -> Path:
-        """Its own, or that of the job whose outputs stand for its."""
-        own = self._layout.job(run, job).log
-        return own if cached_from is None or own.exists() else self._layout.job(cached_from, job).log
+        """Its own if it has started, or that of the job whose outputs stand for its."""
+        return self._layout.job(run if cached_from is None else cached_from, job).log
 
     def _output(self, row: Row) -> OutputRecord:
         return OutputRecord(
@@ -342,9 +344,22 @@ _OUTPUTS = """
 """
 
 
+class _Imaged(msgspec.Struct, frozen=True):
+    id: str
+    image: Mapping[str, str] | None
+
+
+class _Images(msgspec.Struct, frozen=True):
+    tasks: tuple[_Imaged, ...]
+
+
+_IMAGES = msgspec.json.Decoder(_Images)
+"""Reads of a plan, whichever version of `wf` wrote it, what its tasks were to run in."""
+
+
 def recorded_name(plan: Plan) -> str:
     """How the history names the workflow of a plan: by its path from the project's folder."""
-    return str(below(plan.workflow, plan.root))
+    return below(plan.workflow, plan.root)
 
 
 def _image_name(image: Mapping[str, str] | None) -> str:

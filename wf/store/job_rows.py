@@ -30,6 +30,15 @@ class JobEnd(Struct, frozen=True):
     model: "NewModel | None" = None
 
 
+class ReusedJob(Struct, frozen=True):
+    """A job that did not have to run, and what stands for what it would have left."""
+
+    job: str
+    key: CacheKey
+    inputs: Sequence[InputRecord]
+    end: JobEnd
+
+
 def write_start(db: Connection, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str) -> None:
     """A job's process runs, or need not."""
     db.execute(
@@ -43,32 +52,35 @@ def write_start(db: Connection, run: int, job: str, key: CacheKey, inputs: Itera
     )
 
 
-def write_end(db: Connection, run: int, job: str, end: JobEnd) -> None:
-    """A job has come to its end, with everything that it left."""
-    db.execute(
+def write_ends(db: Connection, run: int, ends: Sequence[tuple[str, JobEnd]]) -> None:
+    """Jobs have come to their ends, with everything that they left."""
+    moment = as_text(now())
+    db.executemany(
         "UPDATE jobs SET state = ?, finished = ?, seconds = ?, exit_code = ?, error = ?, cached_from = ? "
         "WHERE run = ? AND name = ?",
-        (end.state, as_text(now()), end.seconds, end.exit_code, end.error, end.cached_from, run, job),
+        [(end.state, moment, end.seconds, end.exit_code, end.error, end.cached_from, run, job) for job, end in ends],
     )
-    for output, artifact in end.outputs:
-        db.execute(
-            "INSERT OR IGNORE INTO artifacts (digest, kind, bytes, files) VALUES (?, ?, ?, ?)",
-            (artifact.digest, artifact.kind, artifact.bytes, artifact.files),
-        )
-        db.execute(
-            "INSERT INTO outputs (run, job, name, type, format, digest) VALUES (?, ?, ?, ?, ?, ?)",
-            (run, job, output.name, output.type, output.format, artifact.digest),
-        )
-        if output.dataset is not None:
-            _add_version(db, run, job, output, artifact, is_cached=end.cached_from is not None)
-    if end.model is not None:
-        from wf.store.models import add_model
-
-        add_model(db, end.model, run, job)
+    outputs = [(job, output, artifact) for job, end in ends for output, artifact in end.outputs]
+    db.executemany(
+        "INSERT OR IGNORE INTO artifacts (digest, kind, bytes, files) VALUES (?, ?, ?, ?)",
+        [(each.digest, each.kind, each.bytes, each.files) for _, _, each in outputs],
+    )
+    db.executemany(
+        "INSERT INTO outputs (run, job, name, type, format, digest) VALUES (?, ?, ?, ?, ?, ?)",
+        [(run, job, output.name, output.type, output.format, each.digest) for job, output, each in outputs],
+    )
     db.executemany(
         "INSERT INTO metrics (run, job, name, value) VALUES (?, ?, ?, ?)",
-        [(run, job, name, value) for name, value in end.metrics.items()],
+        [(run, job, name, value) for job, end in ends for name, value in end.metrics.items()],
     )
+    for job, end in ends:
+        for output, artifact in end.outputs:
+            if output.dataset is not None:
+                _add_version(db, run, job, output, artifact, is_cached=end.cached_from is not None)
+        if end.model is not None:
+            from wf.store.models import add_model
+
+            add_model(db, end.model, run, job)
 
 
 def _add_version(

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -164,20 +165,20 @@ class Layout:
 def link(place: Path, target: Path) -> None:
     """Make a link that stays right when the whole project is moved."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(relative(place, target))
+        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120 - as below
+        os.symlink(relative(place, target), place)  # noqa: PTH211
     except OSError as error:
         raise EnvironmentProblem(f"{place} cannot be written: {error.strerror}") from error
 
 
 def relative(place: Path, target: Path) -> str:
     """What a link at `place` to the target holds."""
-    return os.path.relpath(target, place.parent)
+    return os.path.relpath(target, os.path.dirname(place))  # noqa: PTH120 - in every run, of many outputs
 
 
-def below(path: Path, root: Path) -> Path:
+def below(path: Path, root: Path) -> str:
     """The path from `root`, if it lies there: how it is shown and recorded."""
-    return path.relative_to(root) if path.is_relative_to(root) else path
+    return str(path).removeprefix(f"{root}{os.sep}")
 
 
 def flush_folder(folder: Path) -> None:
@@ -262,6 +263,7 @@ def _flocked(folder: Path, operation: int) -> Iterator[None]:
         os.close(descriptor)
 
 
+@lru_cache(maxsize=4096)
 def _as_file_name(name: str) -> str:
     escaped = quote(name, safe=" (),=@:+")
     return escaped.replace(".", "%2E", 1) if escaped.startswith(".") else escaped
