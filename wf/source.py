@@ -123,10 +123,25 @@ def scalar(text: str) -> object:
         return text
 
 
+_TEXT: Final = "tag:yaml.org,2002:str"
+_LIST: Final = "tag:yaml.org,2002:seq"
+_MAPPING: Final = "tag:yaml.org,2002:map"
+
+
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     """A reader of nodes that recognises the scalars of YAML 1.2 and nothing more."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        """The tag of a node that names none: PyYAML's own look at paths, which have no tags here, takes long."""
+        if kind is not yaml.ScalarNode:
+            return _LIST if kind is yaml.SequenceNode else _MAPPING
+        if implicit[0] and value is not None:
+            for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()):
+                if pattern.match(value):
+                    return tag
+        return _TEXT
 
 
 for _tag, _pattern, _first in (
@@ -175,7 +190,7 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             self._check_characters(node)
             return self._scalar(node)
-        if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+        if node.tag not in (_MAPPING, _LIST):
             self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self._span(node)))
         self._open.add(id(node))
         data = self._mapping(node, loc) if isinstance(node, yaml.MappingNode) else self._list(node, loc)
@@ -220,11 +235,11 @@ class _Builder:
         return merged
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
         text: str = node.value
+        if node.tag == _TEXT:
+            return text
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
         match tag:
-            case "str":
-                return text
             case "null":
                 return None
             case "bool":

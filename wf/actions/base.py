@@ -1,6 +1,7 @@
 """What an action is to the compiler: parameters in, one process out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -92,8 +93,9 @@ def secret_hint(value: object) -> str:
     return ""
 
 
-def _names(model: type[BaseModel]) -> list[str]:
-    return [field_info.alias or name for name, field_info in model.model_fields.items()]
+@cache
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(field_info.alias or name for name, field_info in model.model_fields.items())
 
 
 def _dotted(where: Sequence[str | int]) -> str:

@@ -113,7 +113,7 @@ def _step_modules(root: Path) -> dict[str, str]:
     if not (folder / "__init__.py").exists():
         return {}
     loaded = sys.modules.get("steps")
-    if loaded is not None and Path(loaded.__file__ or "").resolve().parent != folder.resolve():
+    if loaded is not None and not _is_in(Path(loaded.__file__ or ""), folder):
         # Another project's steps, loaded earlier by this process: this project's have the same names.
         for name in [name for name in sys.modules if name.split(".")[0] == "steps"]:
             del sys.modules[name]
@@ -123,6 +123,11 @@ def _step_modules(root: Path) -> dict[str, str]:
         sys.path.insert(0, str(root))
     modules: dict[str, str] = importlib.import_module("steps").STEPS
     return modules
+
+
+def _is_in(file: Path, folder: Path) -> bool:
+    """Whether the file lies in the folder, which they may name through different links."""
+    return file.parent == folder or file.resolve().parent == folder.resolve()
 
 
 def _found(root: Path, text: str) -> Path | None:

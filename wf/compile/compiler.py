@@ -24,6 +24,8 @@ from wf.references import NAME, parse_context, parse_input, parse_secret
 from wf.source import load
 from wf.spec import Job, Reading, read_workflow
 
+_NAME = re.compile(NAME)
+
 
 @in_bulk()
 def compile_file(
@@ -105,7 +107,7 @@ class _Compiler:
                     self._check_name(port, ports.removesuffix("s"), "jobs", name, ports, port)
 
     def _check_name(self, name: str, kind: str, *loc: str | int) -> None:
-        if not re.fullmatch(NAME, name):
+        if not _NAME.fullmatch(name):
             self.notes.add(f"`{name}` cannot name a {kind}: use letters, digits, `-` and `_`", *loc, at_key=True)
 
     def _written(self, name: str) -> str:

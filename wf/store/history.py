@@ -297,7 +297,7 @@ class History:
                 seconds=row["seconds"],
                 exit_code=row["exit_code"],
                 error=row["error"],
-                log=self._log(run, row["name"], None if attempts[row["name"]] else row["cached_from"]),
+                log=self._log(run, row["name"], row["cached_from"]),
                 cached_from=row["cached_from"],
                 reason=row["reason"],
                 image=_image_name(images[row["name"]]),
@@ -313,8 +313,9 @@ class History:
         )
 
     def _log(self, run: int, job: str, cached_from: int | None) -> Path:
-        """Its own if it has started, or that of the job whose outputs stand for its."""
-        return self._layout.job(run if cached_from is None else cached_from, job).log
+        """Its own, or that of the job whose outputs stand for its."""
+        own = self._layout.job(run, job).log
+        return own if cached_from is None or own.exists() else self._layout.job(cached_from, job).log
 
     def _output(self, row: Row) -> OutputRecord:
         return OutputRecord(
