@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.backends.tasks import make_launch, make_task
 from wf.backends.base import Launch
@@ -30,7 +31,7 @@ def launch_of(tmp_path: Path, *command: str, step: bool = True, **changes: Any) 
 
 def test_a_step_as_a_whole(tmp_path: Path) -> None:
     """Everything that a plain step says to the engine."""
-    launch = replace(launch_of(tmp_path, "python", "-m", "steps.train"), env={"COMET_API_KEY": "x", "A": "b=c"})
+    launch = structs.replace(launch_of(tmp_path, "python", "-m", "steps.train"), env={"COMET_API_KEY": "x", "A": "b=c"})
     config = to_container_config(launch, AROUND)
     del config["HostConfig"]["Mounts"]
     assert config == {
@@ -95,7 +96,7 @@ def test_mounts(tmp_path: Path) -> None:
     """Each folder lies where the contract says, and is writable only if it is the task's own."""
     local = (LocalFile("file", tmp_path / "a:b, c.csv"),)
     launch = launch_of(tmp_path, "python", local_files=local)
-    launch = replace(launch, inputs={"data": tmp_path / "in"}, state=tmp_path / "st", cache=tmp_path / "ca")
+    launch = structs.replace(launch, inputs={"data": tmp_path / "in"}, state=tmp_path / "st", cache=tmp_path / "ca")
     config = to_container_config(launch, AROUND)
     assert mounts_of(config, tmp_path) == {
         "/inputs": ("./scratch/inputs", True),
@@ -117,7 +118,7 @@ def test_the_hosts_network_is_passed_on_with_the_network_only(tmp_path: Path, ne
     host = HostNetwork(
         Path("/etc/ca.pem"), {"http_proxy": "http://p", "HTTP_PROXY": "http://p"}, {"PIP_INDEX_URL": "u"}
     )
-    launch = replace(launch_of(tmp_path, "python"), network=network, env={"PIP_INDEX_URL": "mine"})
+    launch = structs.replace(launch_of(tmp_path, "python"), network=network, env={"PIP_INDEX_URL": "mine"})
     config = to_container_config(launch, replace(AROUND, host=host))
     passed = {"http_proxy=http://p", "HTTP_PROXY=http://p", "SSL_CERT_FILE=/run/wf/ca-certificates.crt"}
     assert passed & set(config["Env"]) == (passed if network else set())
