@@ -2,6 +2,9 @@
 
 import functools
 import os
+import sys
+from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
@@ -26,6 +29,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("WF_REQUIRE_DOCKER", "0") != "0":
             pytest.fail(f"WF_REQUIRE_DOCKER is set, but {problem}", pytrace=False)
         pytest.skip(problem)
+
+
+@pytest.fixture(autouse=True)
+def _same_steps() -> Iterator[None]:
+    """A test may compile another project's workflow, whose package `steps` then takes this project's place."""
+    path, loaded = list(sys.path), _step_modules()
+    yield
+    if sys.modules.get("steps") is not loaded.get("steps"):
+        for name in _step_modules():
+            del sys.modules[name]
+        sys.modules.update(loaded)
+    sys.path[:] = path
+
+
+def _step_modules() -> dict[str, ModuleType]:
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "steps"}
 
 
 @pytest.fixture(scope="session")
