@@ -36,7 +36,7 @@ class StepInputs(BaseModel):
     exists and makes it readable, and only readable, for the step.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 def split_commas(value: object) -> object:

@@ -1,11 +1,13 @@
 """Plans that need not be compiled again, and those that must."""
 
+import math
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.test_fast_paths import STEP
 from wf.compile import compile_file
@@ -130,6 +132,6 @@ def test_plans_that_depend_on_more_are_not_kept(project: Path, job: str) -> None
 
 def test_a_plan_that_its_text_does_not_tell_whole_is_not_kept(project: Path) -> None:
     """JSON has no infinite numbers: such a plan would come back as another."""
-    (project / "w.yaml").write_text(f"on: .inf\n{WORKFLOW}")
-    compiled(project)
+    plan, _ = compile_file(project / "w.yaml", project)
+    remember(replace(plan, timeout=math.inf), project, {})
     assert recall(project / "w.yaml", project, {}) is None

@@ -3,6 +3,7 @@
 Scalars are read as YAML 1.2 does: `on`, `yes` and `2021-12-16` are text, `true` and `5` are not. Keys are always text.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -261,10 +262,15 @@ class _Builder:
         try:
             if tag == "int":
                 return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
             self.problems.append(Problem(f"`{text[:40]}` is not a number", self._span(node)))
             return None
+        if not math.isfinite(number):
+            # JSON, in which plans are kept, has no other.
+            self.problems.append(Problem(f"`{text[:40]}` is no finite number", self._span(node), "text goes in quotes"))
+            return None
+        return number
 
     def _span(self, node: yaml.Node) -> Span:
         return _span(node, self.path, self.lines)

@@ -4,10 +4,13 @@ import base64
 import io
 import json
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
+from wf.deployments import compare
 from wf.deployments.compare import Answered, Report, add, differences, parse, records
 
 
@@ -22,6 +25,15 @@ def compared(given: Any, shadow: Any, status: int = 200) -> Report:
     asked = Answered("/v1/models/m:predict", b"{}", 200, 0.002, json.dumps(given).encode())
     add(report, asked, status, json.dumps(shadow).encode(), 0.003)
     return report
+
+
+def test_it_needs_python_and_nothing_else() -> None:
+    """Its container has no packages."""
+    load = f"import runpy; runpy.run_path({compare.__file__!r})"
+
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", load], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_record_is_read_as_the_proxy_writes_it() -> None:

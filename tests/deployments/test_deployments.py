@@ -108,7 +108,9 @@ def test_a_shadow_is_compared_until_it_is_promoted(lab: Lab) -> None:
         lab.deployments.promote("it", by="me")
     with Load(made) as load:
         begun = lab.update(spec, "shadow", percent=100)
+        ends = time.monotonic() + 60
         while not ((now := lab.deployments.get("it")).shadow and now.shadow.compared > 10):
+            assert time.monotonic() < ends, now.shadow
             time.sleep(0.2)
         assert set(load.answers) == {(200, '{"predictions": [1.0]}')}
         promoted = lab.deployments.promote("it", by="me", rollout=Rollout("blue-green", watch=0.5))

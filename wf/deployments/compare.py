@@ -19,15 +19,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from http.client import HTTPConnection, HTTPException
 from io import BufferedIOBase
 from itertools import cycle
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
-
-from msgspec import Struct, field
-from msgspec.structs import asdict
 
 PORT = 9000
 REPORT = Path("/tmp/report.json")  # noqa: S108 - in a container of its own
@@ -40,7 +38,8 @@ _SECONDS = 30.0
 _SERVER_ERROR = 500
 
 
-class Answered(Struct, frozen=True):
+@dataclass(frozen=True)
+class Answered:
     """A request, and how the revision that serves has answered it."""
 
     path: str
@@ -50,7 +49,8 @@ class Answered(Struct, frozen=True):
     answer: bytes
 
 
-class Report(Struct):
+@dataclass
+class Report:
     """What came of all comparisons. `errors` are among the compared ones, and among the ones that differ."""
 
     compared: int = 0
