@@ -77,6 +77,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "weights": trained.model.count_params(),
         "verdict": verdict(evaluation),
         "notes": notes,
+        "training": {"best_epoch": trained.best_epoch, "epochs": [asdict(epoch) for epoch in trained.history]},
         **asdict(evaluation),
         "lists": asdict(lists.static) if lists.static else None,
         "lists_prequential": asdict(lists.prequential) if lists.prequential else None,

@@ -13,6 +13,7 @@ TRAINED_MODEL: Final = "trained-model"
 SAVED_MODEL: Final = "saved-model"
 REPORT: Final = "report"
 TRACKING: Final = "tracking"
+COST: Final = "cost"
 MODEL_CHECK: Final = "model-check"
 DECISION: Final = "decision"
 MODEL_ID: Final = "model-id"
@@ -61,6 +62,9 @@ what a person reads
     TRACKING: """\
 experiment records
   *.zip            Comet offline archives, for `comet upload`""",
+    COST: """\
+what a training took, which differs from one to the next even where the model does not
+  cost.json        train_seconds""",
     MODEL_CHECK: """\
 what an exported model was found to be
   check.json       megabytes, signatures, largest_difference of its sample answers""",

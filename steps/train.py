@@ -1,5 +1,6 @@
 """Train a recommender on split ratings."""
 
+import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from steps.entry import Step, StepError, Workspace, run_step
-from steps.formats import SPLIT, TRACKING, TRAINED_MODEL
+from steps.formats import COST, SPLIT, TRACKING, TRAINED_MODEL
 from steps.recommender.config import TrainingConfig
 from steps.recommender.history import EpochRecord
 from steps.tracking import TrackingMode, start_tracker
@@ -44,8 +45,8 @@ STEP = Step(
     summary="Train a recommender and keep its best epoch.",
     inputs=Inputs,
     reads={"split": SPLIT, "earlier": TRAINED_MODEL},
-    writes={"model": TRAINED_MODEL, "tracking": TRACKING},
-    optional=frozenset({"earlier", "tracking"}),
+    writes={"model": TRAINED_MODEL, "tracking": TRACKING, "cost": COST},
+    optional=frozenset({"earlier", "tracking", "cost"}),
     gpus="auto",
     network_with=("COMET_API_KEY",),
     state=True,
@@ -88,6 +89,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
             f"the model of seed {kept} is kept, the best on validation"
         )
     work.record(figures)
+    if work.output("cost").is_dir():
+        (work.output("cost") / "cost.json").write_text(json.dumps({"train_seconds": figures["train_seconds"]}))
     print(
         f"best epoch {best.best_epoch} of {len(best.history)}: "
         f"train RMSE {figures['train_rmse']:.4f}, validation RMSE {best.validation_rmse:.4f}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from steps.recommender.history import EpochResult
 from steps.recommender.metrics import Estimate
 
 WIDTH: Final = 400
@@ -60,6 +61,21 @@ def line_chart(title: str, lines: Sequence[Line], *, x_axis: str, y_axis: str, m
     if mark:
         marks.append(f'<circle class="mark" cx="{x(mark[0]):.1f}" cy="{y(mark[1]):.1f}" r="6"/>')
     return _svg(title, height, [*marks, _legend([(line.name, line.css) for line in lines])])
+
+
+def learning_curve(history: Sequence[EpochResult], best_epoch: int) -> str:
+    """The errors of each epoch; the best one is ringed."""
+    validation = [(record.epoch, record.validation_rmse) for record in history]
+    return line_chart(
+        "RMSE on training and validation rows by epoch",
+        [
+            Line("training", "other", [(record.epoch, record.rmse) for record in history]),
+            Line("validation", "model", validation),
+        ],
+        x_axis="epoch",
+        y_axis="RMSE",
+        mark=validation[best_epoch - 1],
+    )
 
 
 def bar_chart(

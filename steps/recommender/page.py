@@ -100,23 +100,13 @@ def _prequential_section(evaluation: Evaluation) -> str:
 
 
 def _training_section(history: Sequence[EpochResult], best_epoch: int) -> str:
-    validation = [(record.epoch, record.validation_rmse) for record in history]
     by_lists = history[0].validation_ndcg is not None
     chosen = "the best by its lists" if by_lists else "the lowest on validation"
     caption = (
         f"The ring marks epoch {best_epoch}, {chosen}, whose weights were kept. "
         "Training RMSE is measured while the weights change."
     )
-    chart = charts.line_chart(
-        "RMSE on training and validation rows by epoch",
-        [
-            Line("training", "other", [(record.epoch, record.rmse) for record in history]),
-            Line("validation", "model", validation),
-        ],
-        x_axis="epoch",
-        y_axis="RMSE",
-        mark=validation[best_epoch - 1],
-    )
+    chart = charts.learning_curve(history, best_epoch)
     return document.section("Training", document.figure(chart, caption), *_lists_by_epoch(history, best_epoch))
 
 

@@ -1,6 +1,7 @@
 """Tests of `steps.compare`, on reports of models trained on synthetic ratings."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,19 @@ def test_the_page_says_for_whom_which_model_is_better(reports: Path) -> None:
     page = (reports / "report" / "report.html").read_text()
     assert "For whom" in page
     assert "known or new: known user, known title" in page
+
+
+def test_the_page_says_how_each_model_learned(reports: Path) -> None:
+    """A curve of each, and what its training took where that is known: the mean of its seeds."""
+    for name, seconds in (("a", 10.0), ("b", 20.0)):
+        (reports / "costs" / name).mkdir(parents=True)
+        (reports / "costs" / name / "cost.json").write_text(json.dumps({"train_seconds": seconds}))
+    assert compare(reports) == 0
+
+    page = (reports / "report" / "report.html").read_text()
+    assert page.count("RMSE on training and validation rows by epoch</title>") == 2
+    shown = re.findall(r"<td>([^<]+)</td></tr>", page.partition("How each learned")[2])
+    assert shown == ["-", "15.0"]
 
 
 def test_seeds_of_one_model_give_its_spread(reports: Path) -> None:

@@ -192,6 +192,15 @@ def test_cross_entropy_trains_too(inputs: Path, tmp_path: Path) -> None:
     assert recorded(tmp_path)["validation_rmse"] < 0.8
 
 
+def test_what_a_training_took_is_an_output_of_its_own(inputs: Path, tmp_path: Path) -> None:
+    """Where the workflow asks for it: the model is the same whatever it took."""
+    (tmp_path / "cost").mkdir()
+    assert run(inputs, tmp_path, "--epochs=1") == 0
+
+    cost = json.loads((tmp_path / "cost" / "cost.json").read_text())
+    assert cost == {"train_seconds": recorded(tmp_path)["train_seconds"]}
+
+
 def test_a_split_without_validation_rows_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without validation rows there is no best epoch, and the message says what to change."""
     write_split(tmp_path / "split", validation_rows=0)
