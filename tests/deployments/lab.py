@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from msgspec.structs import replace
 
@@ -22,6 +22,9 @@ from wf.deployments.spec import Deployment, DeploymentSpec, Probe, Rollout, Stra
 from wf.project import project_id
 from wf.secrets import Secrets
 from wf.settings import load_settings
+
+GIVEN_UP: Final = 30.0
+"""Seconds after which a client under load waits no more for an answer, and asks anew."""
 
 SERVER = """
 import os, signal, sys, time
@@ -220,7 +223,7 @@ class Load:
         return longest
 
     def _ask(self) -> None:
-        connection = HTTPConnection(self._address, timeout=30)
+        connection = HTTPConnection(self._address, timeout=GIVEN_UP)
         while not self._over.is_set():
             try:
                 connection.request("POST", "/v1/models/model:predict", self._body)

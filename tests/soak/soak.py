@@ -1,5 +1,6 @@
 """What happens to a deployment under load, and what each of it may cost."""
 
+import math
 import os
 import signal
 import time
@@ -10,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tests.deployments.lab import Lab, Load, ask, kill
+from tests.deployments.lab import GIVEN_UP, Lab, Load, ask, kill
 from tests.faults.engine import PrivateEngine
 from tests.soak.models import QUESTION, answer
 from wf.deployments.spec import Deployment, DeploymentSpec, ModelMount, PredictionLog, Probe, Strategy
@@ -31,6 +32,8 @@ model, start containers and ask at the same time."""
 _HANGING: Final = _PROBE.failures * (_PROBE.timeout + _PROBE.period) + 10 + _BUSY
 """All clients may wait for the replica that hangs, until its probe has failed so often and SIGTERM has had its ten
 seconds: then its connections end."""
+_HANGING_LOST: Final = CLIENTS * math.ceil(_HANGING / GIVEN_UP)
+"""A client that has given up may meet the same replica once more."""
 _STARTED_AGAIN: Final = 15.0
 """The engine starts a container that has ended: it waits 0.1 s, twice as long after each end, and may be busy."""
 _ENGINE: Final = 120.0
@@ -138,7 +141,7 @@ class Soak:
         self._expect(number)
 
     def _hang(self, number: int) -> None:
-        with self._counted("a replica hangs", CLIENTS, _HANGING):
+        with self._counted("a replica hangs", _HANGING_LOST, _HANGING):
             replica = self._lab.deployments.get("it").replicas[0]
             os.kill(self._lab.processes(replica.id)[1], signal.SIGSTOP)
             self._await_recovery(lambda now: any(each.restarts for each in now.replicas))
