@@ -42,7 +42,9 @@ def section(reports: Sequence[Report], names: Sequence[str], seconds: Sequence[f
                 f"{mean(known):,.1f}" if known else "-",
             ]
         )
-        curves.append(document.figure(_curve(first.figures["training"]), name))
+        curves.append(
+            document.figure(_curve(first.figures["training"]), f"{name}; the ring marks the epoch that was kept.")
+        )
     header = ["model", "best epoch", "epochs", "weights", "seconds"]
     about = "Seconds are those of the epochs, on the machine that trained."
     return document.section("How each learned", document.table(about, header, rows), *curves)
