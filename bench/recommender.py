@@ -6,7 +6,8 @@ Each row of the table is trained and judged here, by the project's own steps, on
 GroupLens has them), beside what was aimed at: the figure reached, or by how much it was missed. What others report is
 quoted, with where it is from; it was measured on other machines. Run it from the root of the project. `--only NAME`
 (repeatable) chooses rows, `--models` the models. `--surprise PYTHON` puts Surprise beside them, each of its
-recommenders for `--surprise-seconds` a split at most. What else is aimed at has commands of its own, named at the end.
+recommenders for `--surprise-seconds` a split at most. Lists, speed and an index follow as tables of their own, by the
+commands that are named there.
 """
 
 import argparse
@@ -106,10 +107,12 @@ TASKS = (
     ),
 )
 
-ELSEWHERE = """
-Lists of titles beside EASE and ALS: python -m bench.lists. Speed, and time from raw files: python -m bench.speed.
-A million titles by an index: python -m bench.index. How low static predictions could get: python -m bench.floor.
-"""
+OTHERS: Mapping[str, tuple[str, str]] = {
+    "lists": ("Lists of titles beside EASE and ALS, leave-last-out", "ml-1m"),
+    "speed": ("An epoch beside plain Keras, and the time from raw files to a model", "ml-100k"),
+    "index": ("A million titles by an index", ""),
+}
+"""Tables with aims of another kind: module in `bench/` -> what it measures, and of which data."""
 
 
 def step(name: str, *flags: str, inputs: Path, outputs: Path) -> None:
@@ -220,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ml-100k", type=Path)
     parser.add_argument("--ml-1m", type=Path)
-    parser.add_argument("--only", action="append", choices=[task.name for task in TASKS])
+    parser.add_argument("--only", action="append", choices=[*(task.name for task in TASKS), *OTHERS])
     parser.add_argument(
         "--models", default="ranking,history,autoencoder", help="names with commas between, or nothing (%(default)s)"
     )
@@ -260,7 +263,14 @@ def main() -> None:
             else:
                 unknown = f"not measured: --{task.data} was not given"
                 print(_row(task.about, unknown, *[""] * 4, f"{task.reach:.3f}", "", "", task.known))
-    print(ELSEWHERE)
+    for name, (about, data) in OTHERS.items():
+        if not arguments.only or name in arguments.only:
+            print(f"\n{about}: python -m bench.{name}\n", flush=True)
+            if data and not archives[data]:
+                print(f"not measured: --{data} was not given")
+                continue
+            given = [f"--{data}", str(archives[data])] if data else []
+            subprocess.run([sys.executable, "-m", f"bench.{name}", *given], check=True)
 
 
 if __name__ == "__main__":
