@@ -38,6 +38,16 @@ def test_an_engine_that_stays_away_fails_the_job(tmp_path: Path) -> None:
     assert project.store.history.find_unfinished("1").id == 1
 
 
+def test_what_an_outage_has_left_is_swept_up_at_the_end(tmp_path: Path) -> None:
+    """Nobody has the names of what an engine was making when it went."""
+    project, backend = Project(tmp_path), ScriptedBackend()
+
+    project.run_plan(plan("a", tmp_path, a=job(gone="once")), backend=backend)
+
+    assert backend.swept == [1]
+    assert project.store.history.recover() == ()
+
+
 class _Slow(ScriptedBackend):
     """Its engine removes nothing before it is told to."""
 

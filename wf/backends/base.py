@@ -25,8 +25,9 @@ was killed: a handle as `start` gives it, if the process still runs or has succe
 Any verb may raise `EngineGone`. `await_engine(patience, given_up)` then waits until what runs tasks answers again;
 after that the caller adopts the task, or destroys the handle that it has and starts it once more.
 
-`sweep(runs)` stands outside of a run: it removes what runs of a killed `wf` have left. So does `known_digest(task)`,
-which says what `image_digest` would, as far as that is known without making or fetching anything.
+`sweep(runs)` stands outside of a run: it removes what runs of a killed `wf`, or of an engine that was away, have left,
+none of whose tasks goes on. So does `known_digest(task)`, which says what `image_digest` would, as far as that is known
+without making or fetching anything.
 """
 
 import threading

@@ -124,6 +124,8 @@ def run_plan(
             finally:
                 control.close()
                 left = _tear_down(backend, report) or (scheduler is not None and scheduler.gave_up)
+                if scheduler is not None and scheduler.left_traces and not left:
+                    left = not _is_swept(backend, run)
         except KeyboardInterrupt:
             state, states = "cancelled", dict.fromkeys(states, "cancelled")
         except WfError as problem:
@@ -226,6 +228,15 @@ def _find_code(looked_up: LookedUp, store: Store) -> Code:
     if looked_up.code and folder.exists():
         return Code(looked_up.code, folder)
     return Code(*snapshot_steps(store.layout))
+
+
+def _is_swept(backend: Backend, run: int) -> bool:
+    """Remove what an engine that was away, or refused, has kept of tasks. If it refuses again, the next `wf` tries."""
+    try:
+        backend.sweep([run])
+    except WfError:
+        return False
+    return True
 
 
 def _tear_down(backend: Backend, report: "_Report") -> bool:
