@@ -2,10 +2,14 @@
 
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Project, job
+import pytest
+
+from tests.harness import Project, ScriptedBackend, job, plan
+from wf.errors import EnvironmentProblem
 from wf.runner import Reuse
 
 SLOW = job(outputs={"x": "numbers"}, leaves={"x": "one"}, sleep=1.0, reuse=True)
@@ -119,10 +123,19 @@ def test_a_run_that_waits_can_be_stopped(tmp_path: Path) -> None:
     first.join()
 
 
-def test_what_could_not_start_is_swept_up_later(tmp_path: Path) -> None:
-    """An engine that dies while it starts something cannot take back what it has begun with."""
+class _Refusing(ScriptedBackend):
+    """Its engine is gone for good."""
+
+    def sweep(self, runs: Collection[int]) -> int:
+        """Not even looked for."""
+        raise EnvironmentProblem("the engine is gone")
+
+
+@pytest.mark.parametrize(("backend", "left"), [(ScriptedBackend, []), (_Refusing, [1])])
+def test_what_could_not_start_is_swept_up(backend: type[ScriptedBackend], left: list[int], tmp_path: Path) -> None:
+    """An engine that dies while it starts something cannot take back what it has begun with: now, or for the next."""
     project = Project(tmp_path)
 
-    project.run("a", a=job(start_fail="the engine is gone"))
+    project.run_plan(plan("a", tmp_path, a=job(start_fail="the engine is gone")), backend=backend())
 
-    assert [run.id for run in project.store.history.recover()] == [1]
+    assert [run.id for run in project.store.history.recover()] == left
