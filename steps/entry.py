@@ -103,8 +103,14 @@ class Workspace:
         return self.inputs / name
 
     def output(self, name: str) -> Path:
-        """The folder for the output `name`, which exists."""
-        return self.outputs / name
+        """The folder for the output `name`, made if it is not there."""
+        folder = self.outputs / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def wants(self, name: str) -> bool:
+        """Whether the workflow takes the optional output `name`: `wf` makes the folders of declared outputs."""
+        return (self.outputs / name).is_dir()
 
     def record(self, values: Mapping[str, float]) -> None:
         """Add figures to the job's metrics, which `wf show` prints and runs are compared by."""
@@ -139,7 +145,7 @@ def run_step(step: Step, run: Callable[[Any, Workspace], None], argv: Sequence[s
             missing = [n for n in step.reads if n not in step.optional and not work.input(n).exists()]
             if missing:
                 raise StepError(f"input {', '.join(missing)} is missing: there is no {work.input(missing[0])}")
-            for folder in (work.state, work.cache, *(work.output(name) for name in step.writes)):
+            for folder in (work.state, work.cache):
                 folder.mkdir(parents=True, exist_ok=True)
             run(inputs, work)
         except StepError as error:

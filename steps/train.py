@@ -89,7 +89,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
             f"the model of seed {kept} is kept, the best on validation"
         )
     work.record(figures)
-    if work.output("cost").is_dir():
+    if work.wants("cost"):
         (work.output("cost") / "cost.json").write_text(json.dumps({"train_seconds": figures["train_seconds"]}))
     print(
         f"best epoch {best.best_epoch} of {len(best.history)}: "

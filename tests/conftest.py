@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.needs import missing
 from wf.backends.engine import find_engine
 from wf.errors import EnvironmentProblem
 from wf.settings import DockerSettings
@@ -26,9 +27,7 @@ def _docker_problem() -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or fail, before a test that needs what is not there."""
     if item.get_closest_marker("docker") and (problem := _docker_problem()):
-        if os.environ.get("WF_REQUIRE_DOCKER", "0") != "0":
-            pytest.fail(f"WF_REQUIRE_DOCKER is set, but {problem}", pytrace=False)
-        pytest.skip(problem)
+        missing(problem)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +58,4 @@ def base_image() -> str:
                 return ref
         except docker.errors.ImageNotFound:
             continue
-    reason = "the engine has none of wf's base images: run `containers/base/bootstrap`"
-    if os.environ.get("WF_REQUIRE_DOCKER", "0") != "0":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    return missing("the engine has none of wf's base images: run `containers/base/bootstrap`")

@@ -1,12 +1,12 @@
 """The page at `/`, in a real browser."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.needs import missing
 from tests.serving.running import Client
 
 CHROMIUM = next(
@@ -19,10 +19,7 @@ def chromium() -> str:
     """A browser that is installed."""
     if CHROMIUM:
         return CHROMIUM
-    reason = "no chromium is installed: apt-get install chromium"
-    if os.environ.get("WF_REQUIRE_BROWSER", "0") != "0":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    return missing("no chromium is installed: apt-get install chromium", "WF_REQUIRE_BROWSER")
 
 
 def rendered(chromium: str, address: str, profile: Path) -> str:

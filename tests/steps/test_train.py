@@ -201,6 +201,13 @@ def test_what_a_training_took_is_an_output_of_its_own(inputs: Path, tmp_path: Pa
     assert cost == {"train_seconds": recorded(tmp_path)["train_seconds"]}
 
 
+def test_a_training_leaves_no_cost_that_nobody_asked_for(inputs: Path, tmp_path: Path) -> None:
+    """`wf` would tell of an output that it drops."""
+    assert run(inputs, tmp_path, "--epochs=1") == 0
+
+    assert not (tmp_path / "cost").exists()
+
+
 def test_a_split_without_validation_rows_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without validation rows there is no best epoch, and the message says what to change."""
     write_split(tmp_path / "split", validation_rows=0)

@@ -85,7 +85,8 @@ class Scheduler:
         self._taken_over = taken_over
         self._results = Results(plan, shared.run, store, datasets, taken_over)
         self._cleaning: list[Worker] = []
-        self._left_traces = False
+        self.left_traces = False
+        """Whether something of a task that has ended may be left in the backend."""
         self._still_clearing = False
         self._ending = Ending(plan, shared, self._emit, self.states, self._running, self._end, self._finish)
 
@@ -98,11 +99,6 @@ class Scheduler:
     def gave_up(self) -> bool:
         """Whether something of a task may still be at work in the backend."""
         return self._ending.gave_up or self._still_clearing
-
-    @property
-    def left_traces(self) -> bool:
-        """Whether something of a task that has ended may be left in the backend."""
-        return self._left_traces
 
     def run(self) -> RunState:
         """Run until every job has come to its end."""
@@ -227,7 +223,7 @@ class Scheduler:
         deadline = time.monotonic() + PATIENCE
         for worker in self._cleaning:
             in_time = worker.join(max(0.0, deadline - time.monotonic()))
-            self._left_traces |= worker.left_traces
+            self.left_traces |= worker.left_traces
             self._still_clearing |= not in_time
         with contextlib.suppress(Empty):
             while True:
