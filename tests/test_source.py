@@ -120,6 +120,20 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert str(caught.value) == f"cannot read `{tmp_path}/none.yaml`: No such file or directory"
 
 
+@pytest.mark.parametrize("asked", ["train-model", "train_model.yaml", "workflows/train.yaml", "trainmodel.yml"])
+def test_the_file_that_was_meant_is_named(asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it lies in `workflows/`, or where it was looked for."""
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows/train-model.yaml").touch()
+    (tmp_path / "wf.toml").touch()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InvalidWorkflow) as caught:
+        load(Path(asked))
+
+    assert [problem.hint for problem in caught.value.problems] == ["did you mean `workflows/train-model.yaml`?"]
+
+
 def test_bytes_that_are_not_text_are_told_with_their_line(tmp_path: Path) -> None:
     """A file in another encoding is refused, not guessed."""
     path = tmp_path / "w.yaml"

@@ -77,7 +77,8 @@ def load(path: Path) -> Document:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InvalidWorkflow([Problem(f"cannot read `{path}`: {error.strerror}")]) from None
+        hint = _near_file(path) if isinstance(error, FileNotFoundError) else ""
+        raise InvalidWorkflow([Problem(f"cannot read `{path}`: {error.strerror}", hint=hint)]) from None
     if len(raw) > MAX_BYTES:
         raise InvalidWorkflow([Problem(f"`{path}` has {len(raw)} bytes; a workflow has at most {MAX_BYTES}")])
     try:
@@ -86,6 +87,16 @@ def load(path: Path) -> Document:
         line = raw[: error.start].count(b"\n") + 1
         raise InvalidWorkflow([Problem("this is not UTF-8 text", Span(path, line, 1))]) from None
     return parse(text, path)
+
+
+def _near_file(path: Path) -> str:
+    """A hint at the YAML file that may have been meant: here, beside `path`, or in `workflows/`."""
+    from difflib import get_close_matches
+
+    folders = (Path("workflows"), Path(), path.parent)
+    files = {file.stem: file for folder in folders for file in sorted(folder.glob("*.y*ml")) if file != path}
+    near = get_close_matches(path.stem, files, n=1)
+    return f"did you mean `{files[near[0]]}`?" if near else ""
 
 
 def parse(text: str, path: Path) -> Document:
