@@ -24,6 +24,11 @@ def test_layers_follow_the_longest_chain() -> None:
     assert layers({"d": ["a", "c"], "a": [], "c": ["b"], "b": []}) == [["a", "b"], ["c"], ["d"]]
 
 
+def test_a_ring_and_what_needs_it_has_no_place() -> None:
+    """Nothing of it could ever start."""
+    assert in_order({"a": ["b"], "b": ["a"], "c": ["a"], "d": [], "e": ["d"]}) == ["d", "e"]
+
+
 @given(st.lists(st.sets(st.integers(0, 30)), max_size=30))
 def test_every_job_follows_what_it_needs(needs_by_index: list[set[int]]) -> None:
     """Whatever the graph, the order respects it."""

@@ -75,6 +75,17 @@ def test_merge_keys_fill_what_a_mapping_does_not_say() -> None:
     assert parse(text, FILE).data["job"] == {"x": 1, "y": 3}
 
 
+def test_a_mapping_with_merged_keys_stands_where_it_is_written() -> None:
+    """Only what comes from the anchor stands there; of several that `<<` names, the first wins."""
+    text = "a: &a {x: 1}\nb: &b {x: 2, y: 2}\njob: {<<: [*a, *b], z: 3}\n"
+
+    document = parse(text, FILE)
+
+    assert document.data["job"] == {"x": 1, "y": 2, "z": 3}
+    lines = [document.span(("job", *key)).line for key in ((), ("x",), ("y",), ("z",))]
+    assert lines == [3, 1, 2, 3]
+
+
 def test_folded_text_is_kept_as_yaml_means_it() -> None:
     """A blank line in a folded block is a line end."""
     assert parse("s: >-\n  echo one\n\n  echo two\n", FILE).data == {"s": "echo one\necho two"}
@@ -89,10 +100,12 @@ def test_every_double_key_is_told() -> None:
     ("text", "message"),
     [
         ("a: &x [*x]", "this refers to itself"),
+        ("a: &x {b: [1, {c: *x}]}", "this refers to itself"),
         ("[" * 60 + "]" * 60, "this grows without bounds or is nested too deeply"),
         ("a: !!python/name:os.system x", "the tag `tag:yaml.org,2002:python/name:os.system` is not allowed"),
         ("a: -.inf", "`-.inf` is no finite number"),
         ("a: 1e999", "`1e999` is no finite number"),
+        ("a: 0x" + "f" * 5000, f"`0x{'f' * 38}` is not a number"),
         ("a: !!binary aGk=", "the tag `tag:yaml.org,2002:binary` is not allowed"),
         ("a: \x07", "the character U+0007 is not allowed here"),
         ("", "`workflow.yaml` is empty"),

@@ -24,6 +24,8 @@ def apply_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
 
     Raises `InvalidWorkflow` with all aliases that name a folder which is not there.
     """
+    if not aliases:
+        return plan
     problems: dict[str, Problem] = {}
     tasks = []
     for task in plan.tasks:

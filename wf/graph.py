@@ -1,5 +1,6 @@
 """The order of jobs by their needs."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
@@ -15,18 +16,32 @@ def find_cycle(needs: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:
-    """All jobs, each after the jobs that it needs, and otherwise in the order of the file."""
+    """The jobs, each after the jobs that it needs, and otherwise in the order of the file; see `layers`."""
     return [name for layer in layers(needs) for name in layer]
 
 
 def layers(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Jobs by the length of the longest chain above them, in the order of the file within a layer."""
-    depth: dict[str, int] = {}
-    for name in TopologicalSorter(needs).static_order():
-        depth[name] = 1 + max((depth[need] for need in needs[name]), default=-1)
-    rows: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for name in needs:
-        rows[depth[name]].append(name)
+    """Jobs by the length of the longest chain above them, in the order of the file within a layer.
+
+    Those in a ring, and those that need them, are left out.
+    """
+    position = {name: index for index, name in enumerate(needs)}
+    missing = {name: len(own) for name, own in needs.items()}
+    needed_by = defaultdict(list)
+    for name, own in needs.items():
+        for need in own:
+            needed_by[need].append(name)
+    rows: list[list[str]] = []
+    row = [name for name, count in missing.items() if count == 0]
+    while row:
+        rows.append(row)
+        below = []
+        for name in row:
+            for other in needed_by[name]:
+                missing[other] -= 1
+                if missing[other] == 0:
+                    below.append(other)
+        row = sorted(below, key=position.__getitem__)
     return rows
 
 

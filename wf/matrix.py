@@ -110,6 +110,7 @@ def expand(document: Document, data: dict[str, Any], settings: Mapping[str, str]
     matrices: dict[str, Matrix] = {}
     written: dict[str, Any] = {}
     broken = set()
+    has_references = b'"matrix.' in document.json  # looking at each value takes long
     for name, job in jobs.items():
         strategy = job.get("strategy") if isinstance(job, dict) else None
         if isinstance(strategy, dict) and "matrix" in strategy:
@@ -119,7 +120,7 @@ def expand(document: Document, data: dict[str, Any], settings: Mapping[str, str]
                 written |= {each.id: reader.member(name, job, each.combination) for each in matrix.members}
                 continue
             broken.add(name)
-        elif isinstance(job, dict):
+        elif has_references and isinstance(job, dict):
             reader.refuse_references(name, job)
         written[name] = job
     copies: dict[Loc, Loc] = {

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from wf.errors import Problem
 from wf.source import Document, Loc
 
@@ -12,18 +14,12 @@ _FILTERS: Final = ("only", "include", "ignore")
 
 def tolerate(document: Document) -> tuple[Any, list[Problem]]:
     """The document's data with its oddities put right, and a warning for each."""
-    data = _copy(document.data)
+    data = msgspec.json.decode(document.json)  # a copy
     if not isinstance(data, dict):
         return data, []
     mender = _Mender(document)
     mender.mend(data)
     return data, mender.warnings
-
-
-def _copy(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _copy(value) for key, value in data.items()}
-    return [_copy(value) for value in data] if isinstance(data, list) else data
 
 
 class _Mender:
@@ -78,8 +74,7 @@ class _Mender:
             return
         for name, value in values.items():
             place = (*loc, name)
-            text = self._document.text(place)
-            if text is not None and not isinstance(value, str):
+            if not isinstance(value, str) and (text := self._document.text(place)) is not None:
                 values[name] = text
                 self._warn(f"`{name}` is read as the text `{text}`: put it in quotes", place)
 

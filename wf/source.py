@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import yaml
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wf.errors import InvalidWorkflow, Problem, Span
 
@@ -29,10 +31,13 @@ class Document(Struct, frozen=True):
 
     path: Path
     data: Any
+    json: bytes
+    """The data as JSON: the quickest way to copy all of it, and to see whether a text stands anywhere in it."""
     _lines: Sequence[str]
-    _values: Mapping[Loc, yaml.Node]
-    _keys: Mapping[Loc, yaml.Node]
+    _root: Node
     _copies: Mapping[Loc, Loc] = {}
+    _entries: dict[int, "_Entries"] = field(default_factory=dict)
+    """Of the mappings that were asked for a place: few are, as few files are wrong."""
 
     def __repr__(self) -> str:
         return f"Document({self.path})"
@@ -43,29 +48,52 @@ class Document(Struct, frozen=True):
 
     def span(self, loc: Sequence[str | int]) -> Span:
         """Where the value at `loc` stands; for one that is not there, where the nearest node around it stands."""
-        return _span(self._values[self._nearest(loc)], self.path, self._lines)
+        return _span(self._nearest(loc)[1], self.path, self._lines)
 
     def key_span(self, loc: Sequence[str | int]) -> Span:
         """Where the key of `loc` stands, or what `span` says when it has none."""
-        known = self._nearest(loc)
-        return _span(self._keys.get(known, self._values[known]), self.path, self._lines)
+        key, value = self._nearest(loc)
+        return _span(key or value, self.path, self._lines)
 
     def text(self, loc: Sequence[str | int]) -> str | None:
         """The scalar at `loc` as it is written, or nothing if there is no scalar."""
-        node = self._values.get(self._original(loc))
-        return node.value if isinstance(node, yaml.ScalarNode) else None
+        node = self._root
+        for part in self._original(loc):
+            found = self._child(node, part)
+            if found is None:
+                return None
+            node = found[1]
+        return node.value if isinstance(node, ScalarNode) else None
 
     def _original(self, loc: Sequence[str | int]) -> Loc:
-        head, rest = tuple(loc[:2]), tuple(loc[2:])
-        return (*self._copies.get(head, head), *rest)
+        way = tuple(loc)
+        return (*self._copies.get(way[:2], way[:2]), *way[2:]) if self._copies else way
 
-    def _nearest(self, loc: Sequence[str | int]) -> Loc:
-        known: Loc = ()
+    def _nearest(self, loc: Sequence[str | int]) -> "_Entry":
+        known: _Entry = (None, self._root)
         for part in self._original(loc):
             # Validation may name parts that the file does not have, such as the kind of a union: leave them out.
-            if (*known, part) in self._values:
-                known = (*known, part)
+            known = self._child(known[1], part) or known
         return known
+
+    def _child(self, node: Node, part: str | int) -> "_Entry | None":
+        if isinstance(node, MappingNode):
+            return (self._entries.get(id(node)) or self._entries_of(node)).get(part)
+        if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+            return None, node.value[part]
+        return None
+
+    def _entries_of(self, node: MappingNode) -> "_Entries":
+        own = {key.value: (key, value) for key, value in node.value if not _is_merge(key)}
+        merged = [source for key, value in node.value if _is_merge(key) for source in reversed(_merged(value))]
+        entries = {name: entry for source in merged for name, entry in self._entries_of(source).items()} | own
+        self._entries[id(node)] = entries
+        return entries
+
+
+_Entry = tuple[Node | None, Node]
+"""A key, where there is one, and its value."""
+_Entries = Mapping[str | int, _Entry]
 
 
 def load(path: Path) -> Document:
@@ -120,11 +148,12 @@ def parse(text: str, path: Path) -> Document:
     if root is None:
         raise InvalidWorkflow([Problem(f"`{path}` is empty", Span(path, 1, 1))])
     if "*" in text:  # nothing can repeat itself without an alias
+        builder.refuse_ring(root)
         builder.refuse_bomb(root)
-    data = builder.build(root, ())
+    data = builder.build(root)
     if builder.problems:
         raise InvalidWorkflow(builder.problems)
-    return Document(path, data, lines, builder.values, builder.keys)
+    return Document(path, data, msgspec.json.encode(data), lines, root)
 
 
 def scalar(text: str) -> object:
@@ -138,51 +167,71 @@ def scalar(text: str) -> object:
 _TEXT: Final = "tag:yaml.org,2002:str"
 _LIST: Final = "tag:yaml.org,2002:seq"
 _MAPPING: Final = "tag:yaml.org,2002:map"
+_MERGE: Final = "<<"
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """A reader of nodes that recognises the scalars of YAML 1.2 and nothing more."""
+    """A reader of nodes. Those that say no tag have none, but for quoted scalars, which are text."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name
+    def resolve(self, kind: type[Node], _value: str | None, implicit: Any) -> str | None:
+        """The tag of a node that says none."""
+        return _TEXT if kind is ScalarNode and not implicit[0] else None
 
-    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
-        """The tag of a node that names none: PyYAML's own look at paths, which have no tags here, takes long."""
-        if kind is not yaml.ScalarNode:
-            return _LIST if kind is yaml.SequenceNode else _MAPPING
-        if implicit[0] and value is not None:
-            for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()):
-                if pattern.match(value):
-                    return tag
-        return _TEXT
+    def descend_resolver(self, parent: Node, index: Any) -> None:
+        """No tag depends on where a node stands."""
+
+    def ascend_resolver(self) -> None:
+        """As above."""
 
 
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_KINDS: Final = tuple(
+    (kind, frozenset(first), re.compile(pattern))
+    for kind, first, pattern in (
+        ("bool", "tTfF", r"true|True|TRUE|false|False|FALSE"),
+        ("int", "-+0123456789", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+        (
+            "float",
+            "-+.0123456789",
+            r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        ),
+        ("null", ["~", "n", "N", ""], r"~|null|Null|NULL|"),
+    )
+)
+"""What plain scalars may be beside text: the characters that it begins with, and all of it."""
+
+_FIRST: Final = frozenset().union(*(first for _, first, _ in _KINDS))
+
+
+def _kind(text: str) -> str:
+    """What YAML 1.2 takes a plain scalar for."""
+    first = text[:1]
+    return next((kind for kind, firsts, pattern in _KINDS if first in firsts and pattern.fullmatch(text)), "str")
+
+
+def _is_merge(key: Node) -> bool:
+    return key.tag is None and key.value == _MERGE
+
+
+def _merged(value: Node) -> list[Any]:
+    """What `<<` merges: of several the first wins."""
+    return value.value if isinstance(value, SequenceNode) else [value]
 
 
 class _Builder:
-    """Turns nodes into data, noting where each one stands."""
+    """Turns nodes into data."""
 
     def __init__(self, path: Path, lines: list[str]) -> None:
         self.path = path
         self.lines = lines
         self.problems: list[Problem] = []
-        self.values: dict[Loc, yaml.Node] = {}
-        self.keys: dict[Loc, yaml.Node] = {}
-        self._open: set[int] = set()
         self._nodes = 0
 
-    def refuse_bomb(self, root: yaml.Node) -> None:
+    def refuse_ring(self, root: Node) -> None:
+        """Raise if something holds itself."""
+        if ring := _find_ring(root, set(), set()):
+            raise InvalidWorkflow([Problem("this refers to itself", self._span(ring))])
+
+    def refuse_bomb(self, root: Node) -> None:
         """Raise, before anything is expanded, if the file is small only because its aliases repeat one another."""
         sizes: dict[int, int] = {}
         if _expanded_size(root, sizes) <= MAX_NODES:
@@ -193,86 +242,77 @@ class _Builder:
             first = big
         raise InvalidWorkflow([Problem("this grows without bounds or is nested too deeply", self._span(first))])
 
-    def build(self, node: yaml.Node, loc: Loc) -> Any:
-        self.values[loc] = node
-        self._nodes += 1
-        if self._nodes > MAX_NODES or len(loc) > MAX_DEPTH or id(node) in self._open:
-            reason = "refers to itself" if id(node) in self._open else "grows without bounds or is nested too deeply"
-            raise InvalidWorkflow([Problem(f"this {reason}", self._span(node))])
-        if isinstance(node, yaml.ScalarNode):
-            self._check_characters(node)
-            return self._scalar(node)
-        if node.tag not in (_MAPPING, _LIST):
+    def build(self, node: Node, depth: int = 0) -> Any:
+        """The data of a node, which stands below so many others."""
+        if isinstance(node, ScalarNode):
+            text = node.value
+            return text if node.tag is None and text[:1] not in _FIRST else self._scalar(node)
+        self._nodes += len(node.value)
+        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise InvalidWorkflow([Problem("this grows without bounds or is nested too deeply", self._span(node))])
+        if node.tag is not None and node.tag not in (_MAPPING, _LIST):
             self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self._span(node)))
-        self._open.add(id(node))
-        data = self._mapping(node, loc) if isinstance(node, yaml.MappingNode) else self._list(node, loc)
-        self._open.discard(id(node))
-        return data
+        if isinstance(node, MappingNode):
+            return self._mapping(node, depth + 1)
+        return [self.build(child, depth + 1) for child in node.value]
 
-    def _list(self, node: yaml.Node, loc: Loc) -> list[Any]:
-        return [self.build(child, (*loc, index)) for index, child in enumerate(node.value)]
-
-    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
+    def _mapping(self, node: MappingNode, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                merged |= self._merged(value_node, loc)
-                continue
             key = key_node.value
-            if isinstance(key, str):
-                self._check_characters(key_node)
-            else:
+            if not isinstance(key, str):
                 self.problems.append(Problem("a key must be text", self._span(key_node)))
-                continue
-            place = (*loc, key)
-            if key in data:
-                first = self._span(self.keys[place]).line
-                self.problems.append(
-                    Problem(f"key `{key}` is given twice", self._span(key_node), f"first given on line {first}")
-                )
-                continue
-            self.keys[place] = key_node
-            data[key] = self.build(value_node, place)
-        return {**merged, **data}
+            elif key in data:
+                first = next(self._span(each).line for each, _ in node.value if each.value == key)
+                hint = f"first given on line {first}"
+                self.problems.append(Problem(f"key `{key}` is given twice", self._span(key_node), hint))
+            elif key == _MERGE and _is_merge(key_node):
+                merged |= self._merge(value_node, depth)
+            else:
+                if key_node.style == '"':
+                    self._check_characters(key_node)
+                data[key] = self.build(value_node, depth)
+        return {**merged, **data} if merged else data
 
-    def _merged(self, node: yaml.Node, loc: Loc) -> dict[str, Any]:
-        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    def _merge(self, value: Node, depth: int) -> dict[str, Any]:
         merged: dict[str, Any] = {}
-        for source in reversed(sources):
-            if not isinstance(source, yaml.MappingNode):
+        for source in reversed(_merged(value)):
+            if isinstance(source, MappingNode):
+                merged |= self.build(source, depth)
+            else:
                 self.problems.append(Problem("`<<` merges mappings only", self._span(source)))
-                continue
-            merged |= self.build(source, loc)
         return merged
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
+    def _scalar(self, node: ScalarNode) -> Any:
         text: str = node.value
-        if node.tag == _TEXT:
-            return text
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
-        match tag:
+        tag: str | None = node.tag
+        if node.style == '"':
+            self._check_characters(node)
+        match _kind(text) if tag is None else tag.removeprefix("tag:yaml.org,2002:"):
+            case "str":
+                return text
             case "null":
                 return None
             case "bool":
                 return text.lower() == "true"
-            case "int" | "float":
-                return self._number(tag, text, node)
-        self.problems.append(Problem(f"the tag `{node.tag}` is not allowed", self._span(node)))
+            case "int" | "float" as kind:
+                return self._number(kind, text, node)
+        self.problems.append(Problem(f"the tag `{tag}` is not allowed", self._span(node)))
         return None
 
-    def _check_characters(self, node: yaml.ScalarNode) -> None:
-        """No file, variable or program takes a zero byte, and half a character is no text."""
-        if node.value.isascii() and "\0" not in node.value:
-            return
+    def _check_characters(self, node: ScalarNode) -> None:
+        """No file, variable or program takes a zero byte, and half a character is no text: `"` can write both."""
         if found := re.search(r"[\0\ud800-\udfff]", node.value):
             message = f"the character U+{ord(found[0]):04X} is not allowed in text"
             self.problems.append(Problem(message, self._span(node)))
 
-    def _number(self, tag: str, text: str, node: yaml.ScalarNode) -> int | float | None:
+    def _number(self, kind: str, text: str, node: ScalarNode) -> int | float | None:
         try:
-            if tag == "int":
-                return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            if kind == "int":
+                return (
+                    int(str(int(text, 0))) if text[:2] in ("0o", "0x") else int(text)
+                )  # with too many digits: neither
             number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
             self.problems.append(Problem(f"`{text[:40]}` is not a number", self._span(node)))
@@ -283,24 +323,35 @@ class _Builder:
             return None
         return number
 
-    def _span(self, node: yaml.Node) -> Span:
+    def _span(self, node: Node) -> Span:
         return _span(node, self.path, self.lines)
 
 
-def _span(node: yaml.Node, path: Path, lines: Sequence[str]) -> Span:
+def _span(node: Node, path: Path, lines: Sequence[str]) -> Span:
     start, end = node.start_mark, node.end_mark
     line = lines[start.line] if start.line < len(lines) else ""
     last = end.column if end.line == start.line else len(line)
     return Span(path, start.line + 1, start.column + 1, max(1, last - start.column))
 
 
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
+def _children(node: Node) -> list[Node]:
+    if isinstance(node, MappingNode):
         return [child for pair in node.value for child in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+    return list(node.value) if isinstance(node, SequenceNode) else []
 
 
-def _expanded_size(node: yaml.Node, sizes: dict[int, int], depth: int = 0) -> int:
+def _find_ring(node: Node, around: set[int], seen: set[int], depth: int = 0) -> Node | None:
+    """What is among the nodes around itself, if anything is. What is nested too deeply is not looked at."""
+    if id(node) in around:
+        return node
+    if id(node) in seen or depth > MAX_DEPTH:
+        return None
+    seen.add(id(node))
+    rings = (_find_ring(child, around | {id(node)}, seen, depth + 1) for child in _children(node))
+    return next((ring for ring in rings if ring is not None), None)
+
+
+def _expanded_size(node: Node, sizes: dict[int, int], depth: int = 0) -> int:
     """Nodes with every alias expanded. Rings and depths count little: the builder tells of them."""
     if id(node) not in sizes:
         sizes[id(node)] = 1

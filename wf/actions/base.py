@@ -68,9 +68,10 @@ def read_parameters(
     model: type[Parameters], action: str, given: Mapping[str, object], complain: Complain
 ) -> Parameters | None:
     """Validate an action's parameters, complaining about each that does not fit."""
+    names = _names(model)
     for name in given:
-        if name not in _names(model):
-            known = ", ".join(f"`{known}`" for known in _names(model))
+        if name not in names:
+            known = ", ".join(f"`{known}`" for known in names)
             complain(f"`{action}` ignores `{name}`", "with", name, hint=f"it knows {known}", is_warning=True)
     try:
         return model.model_validate(dict(given))

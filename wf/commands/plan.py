@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wf.commands.shared import add_choices, add_workflow, chosen_reuse, compile_workflow, open_store, with_images
 from wf.plan import (
@@ -15,6 +15,7 @@ from wf.plan import (
     Image,
     Plan,
     ProjectImage,
+    Resources,
     Retry,
     SharedVolume,
     Task,
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from wf.runner import Reuse
     from wf.runner.forecast import Forecast
     from wf.settings import Settings
+
+
+_BELOW: Final = "\n" + " " * 11
+"""Between the lines of a label: they stand under each other."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,8 +88,8 @@ def _as_text(plan: Plan, forecasts: "Mapping[str, Forecast]") -> str:
     if plan.inputs:
         lines.append("inputs  " + ", ".join(f"{name}={value}" for name, value in plan.inputs.items()))
     for number, task in enumerate(plan.tasks, 1):
-        rows = [_expected(forecasts[task.id]), *_details(task)]
-        lines += ["", f"{number}. {task.id}  ({task.action})", *(f"   {line}" for line in rows)]
+        lines += ["", f"{number}. {task.id}  ({task.action})", f"   {_expected(forecasts[task.id])}"]
+        lines += [f"   {label:<8}{_BELOW.join(texts)}" for label, texts in _details(task) if texts]
     return "\n".join(lines)
 
 
@@ -102,29 +107,28 @@ def _expected(forecast: "Forecast") -> str:
             return f"runs    {'; '.join(filter(None, (forecast.reason, forecast.condition)))}"
 
 
-def _details(task: Task) -> list[str]:
+def _details(task: Task) -> list[tuple[str, list[str]]]:
+    """What there is to say of a task: labels, and a line for each thing that there is of it."""
     instead = f", for {asked}" if (asked := _stands_for(task.image)) else ""
-    rows = [("matrix", f"{name}: {value}") for name, value in (task.member.values if task.member else {}).items()]
-    rows += [("image", (_image(task.image) or "") + instead), ("needs", ", ".join(task.needs))]
-    given = {name: value for name, value in task.parameters.items() if name not in task.defaulted}
-    rows += [("with", f"{name}: {_short(value)}") for name, value in given.items()]
+    image = _image(task.image)
+    given = [f"{name}: {_short(value)}" for name, value in task.parameters.items() if name not in task.defaulted]
     if task.defaulted:
-        rows.append(
-            ("with", f"({len(task.defaulted)} more at their defaults: wf steps {task.action.rpartition('/')[2]})")
-        )
-    rows += [("env", f"{name}={_short(value)}") for name, value in task.env.items()]
-    rows += [("env", f"{name}=secret:{secret.name}{'?' * secret.optional}") for name, secret in task.secrets.items()]
-    rows += [("input", f"{port.name} <- {_source(port)}") for port in task.inputs]
-    rows += [("output", _output(port)) for port in task.outputs]
-    rows.append(("limits", _limits(task)))
-    rows += [("if", task.condition.text)] if task.condition.text != SUCCESS.text else []
-    rows += [("retry", _retry(task.retry))] if task.retry.attempts > 1 else []
-    shown, last = [], ""
-    for label, text in rows:
-        if text:
-            shown.append(f"{label if label != last else '':<8}{text}")
-            last = label
-    return shown
+        given.append(f"({len(task.defaulted)} more at their defaults: wf steps {task.action.rpartition('/')[2]})")
+    env = [f"{name}={_short(value)}" for name, value in task.env.items()]
+    env += [f"{name}=secret:{secret.name}{'?' * secret.optional}" for name, secret in task.secrets.items()]
+    limits = _limits(task.resources, task.timeout, network=task.network)
+    return [
+        ("matrix", [f"{name}: {value}" for name, value in task.member.values.items()] if task.member else []),
+        ("image", [image + instead] if image else []),
+        ("needs", [", ".join(task.needs)] if task.needs else []),
+        ("with", given),
+        ("env", env),
+        ("input", [f"{port.name} <- {_source(port)}" for port in task.inputs]),
+        ("output", [_output(port) for port in task.outputs]),
+        ("limits", [limits] if limits else []),
+        ("if", [task.condition.text] if task.condition.text != SUCCESS.text else []),
+        ("retry", [_retry(task.retry)] if task.retry.attempts > 1 else []),
+    ]
 
 
 def _image(image: Image | HostProgram | None) -> str | None:
@@ -168,15 +172,15 @@ def _retry(retry: Retry) -> str:
     return f"{retry.attempts} attempts on {', '.join(retry.on)}{pause}"
 
 
-def _limits(task: Task) -> str:
-    wanted = task.resources
+@cache
+def _limits(wanted: Resources, timeout: float | None, *, network: bool) -> str:
     parts = [
         f"cpus {wanted.cpus:g}" if wanted.cpus else "",
         f"memory {wanted.memory / 2**30:g} GiB" if wanted.memory else "",
         f"pids {wanted.pids}" if wanted.pids else "",
         f"gpus {wanted.gpus}" if wanted.gpus else "",
-        f"timeout {task.timeout:g} s" if task.timeout else "",
-        "" if task.network else "no network",
+        f"timeout {timeout:g} s" if timeout else "",
+        "" if network else "no network",
     ]
     return ", ".join(part for part in parts if part)
 

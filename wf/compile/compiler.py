@@ -127,12 +127,14 @@ class _Compiler:
                     self.notes.add(f"job `{name}` needs unknown job `{need}`", "jobs", name, "needs", index, hint=hint)
             self.needs[name] = tuple(dict.fromkeys(found))
         needs = self.needs
-        if cycle := find_cycle(needs):
+        order = in_order(needs)
+        if len(order) < len(needs):
+            cycle = find_cycle(needs)
             path = " -> ".join(f"`{name}`" for name in cycle)
             message = f"job {path.split(' ')[0]} needs itself" if len(cycle) == 2 else f"jobs need one another: {path}"
             self.notes.add(message, "jobs", cycle[0], "needs")
             raise InvalidWorkflow(self.notes.problems)
-        return in_order(needs)
+        return order
 
     def _needed(self, name: str, need: str, index: int) -> list[str]:
         """The jobs that stand behind a name under `needs`: of a matrix all members, or the one that is alike."""

@@ -41,6 +41,8 @@ class ConditionCompiler:
     def condition(self, name: str, job: Job) -> Condition:
         """When a job runs."""
         text = job.if_.strip()
+        if text == SUCCESS.text:
+            return SUCCESS
         if text in _WORDS:
             return Condition(text, _WORDS[text])
         match = _COMPARISON.fullmatch(text)

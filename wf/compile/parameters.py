@@ -29,9 +29,8 @@ class ParameterCompiler:
         """The parameters of one job; those that refer to something without a value are left out."""
         found = {}
         for key, value in job.with_.items():
-            place = ("jobs", name, "with", key)
-            self._notes.expressions(f"job `{name}`: ", value, *place)
-            resolved = self._resolve(name, value, *place) if isinstance(value, str) else value
+            self._notes.expressions(f"job `{name}`: ", value, "jobs", name, "with", key)
+            resolved = self._resolve(name, value, "jobs", name, "with", key) if isinstance(value, str) else value
             if resolved is not None:
                 found[key] = resolved
         return found
@@ -61,6 +60,8 @@ class ParameterCompiler:
         return frozenset(names)
 
     def _resolve(self, job: str, value: str, *loc: str | int) -> object:
+        if "." not in value:
+            return value
         if context := parse_context(value):
             return self._context(job, value, context, *loc)
         match parse_input(value):

@@ -23,7 +23,7 @@ from wf.plan import (
 )
 from wf.runner.code import Code
 from wf.runner.gather import index_text, key_names
-from wf.runner.prospects import Prospect, Prospects, Verdict
+from wf.runner.prospects import RUNS, Prospect, Prospects, Verdict
 from wf.runner.reuse import Reuse, decide, make_key, why_always
 from wf.secrets import Secrets
 from wf.store import Store
@@ -80,6 +80,8 @@ def first_forecast(plan: Plan, reuse: Reuse) -> dict[str, Forecast]:
 def _with(prospect: Prospect, look_closer: Callable[[], Forecast]) -> Forecast:
     if prospect.verdict == "skipped":
         return Forecast(reason=prospect.sentence, verdict="skipped")
+    if prospect is RUNS:
+        return look_closer()
     return replace(look_closer(), verdict=prospect.verdict, condition=prospect.sentence)
 
 

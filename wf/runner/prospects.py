@@ -1,7 +1,7 @@
 """Whether a job would run at all, as far as its `if` and what it needs let that be known before anything has run."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
@@ -22,6 +22,9 @@ class Prospect(Struct, frozen=True):
     verdict: Verdict
     sentence: str = ""
     """Why it would be skipped, or on what it depends whether it is."""
+
+
+RUNS: Final = Prospect("runs")
 
 
 class Prospects:
@@ -67,7 +70,7 @@ class Prospects:
             reason = why_not(task.condition, self._ends, (), self._text_of, self._metric_of)
         except TaskFailed as problem:
             return Prospect("runs", f"it fails: {problem}")
-        return Prospect("skipped", reason) if reason else Prospect("runs")
+        return Prospect("skipped", reason) if reason else RUNS
 
     def _text_of(self, output: UpstreamOutput) -> str | None:
         return self._text(output) if self._ends[output.job] == "succeeded" else None
