@@ -63,7 +63,9 @@ class Inference:
         seconds = time.perf_counter() - call.started
         # Names that clients make up are no labels: they would fill the memory.
         model = call.model if self.manager.knows(call.model) else ""
-        self.metrics.request(model, call.api, call.entrypoint, code, seconds, call.rows)
+        # TensorFlow Serving counts the examples that were computed, too, and not those that were refused.
+        answered = call.rows if error is None else 0
+        self.metrics.request(model, call.api, call.entrypoint, code, seconds, answered)
         self._access.request(call.entrypoint, call.api, model, call.version, call.signature, code, seconds, call.rows)
 
     def predict(

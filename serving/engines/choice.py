@@ -26,9 +26,9 @@ TOLERANCE: Final = 1e-4
 _SIZES: Final = (1, 2, 7, 100)
 """Numbers of rows that each known request is repeated to."""
 _INLINE_SECONDS: Final = 0.0005
-"""A call that takes no more processor time may run at once in the event loop."""
-_INLINE_TIMES: Final = 4.0
-"""How much longer it may take than a call for one row: more is worth a thread, beside which others are read."""
+"""A call that takes no more processor time runs at once in the event loop: it costs less than the way to a thread and
+back, for which both contend for Python's lock."""
+_INLINE_SIZES: Final = (1, 16, 100, 400)
 _COMPILED: Final[Mapping[str, Callable[[Mapping[str, Path]], Engine]]] = {"tflite": TfliteEngine, "onnx": OnnxEngine}
 CANDIDATES: Final[Mapping[str, Sequence[str]]] = {
     "auto": ("tflite", "onnx"),
@@ -176,15 +176,15 @@ def _close(expected: Array, found: Array) -> bool:
 
 def _inline_rows(engine: Engine, signature: Signature, known: Tensors) -> int:
     """The most rows for which a call is quick enough for the event loop."""
-    most, limit = 0, _INLINE_SECONDS
-    for size in (1, 16, 100):
+    most = 0
+    for size in _INLINE_SIZES:
         inputs = _resized(known, size)
         times = []
         for _ in range(20):
             started = time.thread_time()
             engine.run(signature, inputs)
             times.append(time.thread_time() - started)
-        if min(times) > limit:
+        if min(times) > _INLINE_SECONDS:
             break
-        most, limit = size, limit if most else min(limit, min(times) * _INLINE_TIMES)
+        most = size
     return most

@@ -196,8 +196,8 @@ def _plain(values: list[Any], dtype: str) -> Array | None:
     """The common case: no lists in the list, and all values as they should be."""
     if dtype == "string":
         try:
-            return _array([text.encode() for text in values], dtype)
-        except AttributeError:
+            return np.fromiter(map(str.encode, values), _HELD[dtype], len(values))
+        except TypeError:
             return None
     return _array(values, dtype) if _PLAIN.get(dtype, _NOTHING).issuperset(map(type, values)) else None
 
@@ -206,7 +206,7 @@ def _array(leaves: list[Any], dtype: str) -> Array:
     """Values of the right types, text as bytes, as an array of one dimension."""
     held = _HELD[dtype]
     try:
-        return np.fromiter(leaves, held, len(leaves)) if dtype == "string" else np.array(leaves, held)
+        return np.fromiter(leaves, held, len(leaves))
     except OverflowError:
         bounds = np.iinfo(held) if dtype in _INTEGERS else np.finfo(np.float64)
         wrong = next(value for value in leaves if not bounds.min <= value <= bounds.max)

@@ -6,23 +6,37 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from serving.access_log import AccessLog
 from serving.batching import BatchingParameters
 from serving.inference import Call, Inference
 from serving.metrics import Metrics
 from serving.models.loader import Loader
 from serving.models.manager import Manager
+from serving.prediction_log import PredictionLog, PredictionLogSettings
 from serving.rest.gathering import Gathering
+from steps.recommender import warmup
+from tests.serving.saved_models import lookup
 
 
-def gather(models: Path, name: str, signature: str, asked: Sequence[list[Any]]) -> tuple[list[str], str]:
+def gather(
+    models: Path,
+    name: str,
+    signature: str,
+    asked: Sequence[list[Any]],
+    *,
+    engine: str = "tf",
+    log: PredictionLog | None = None,
+) -> tuple[list[str], str]:
     """The bodies of the answers to requests that come together, and what was counted."""
     metrics = Metrics()
     with ThreadPoolExecutor(1) as executor:
-        loader = Loader(executor, metrics, BatchingParameters(), "tf", warmup=False, intra_op=1, inter_op=1)
+        loader = Loader(executor, metrics, BatchingParameters(), engine, warmup=False, intra_op=1, inter_op=1)
         version = max(map(int, (path.name for path in (models / name).iterdir())))
         servable = loader.load(name, version, models / name / str(version), urgent=False)
-        gathering = Gathering(Inference(Manager(loader, executor), metrics, AccessLog(0)))
+        assert servable.engine.name == ("tensorflow" if engine == "tf" else engine)
+        gathering = Gathering(Inference(Manager(loader, executor), metrics, AccessLog(0), log))
         answers: list[str] = []
 
         async def ask() -> None:
@@ -64,6 +78,7 @@ def test_a_wrong_request_spoils_no_other(models: Path) -> None:
         '{"predictions":[5.0]}',
     ]
     assert 'status="INVALID_ARGUMENT"} 2' in counted
+    assert ':tensorflow:serving:request_example_count_total{model=""} 2' in counted
 
 
 def test_rows_of_objects_are_put_together_too(models: Path) -> None:
@@ -72,3 +87,28 @@ def test_rows_of_objects_are_put_together_too(models: Path) -> None:
     answers, _ = gather(models, "echo", "pair", [[row] for row in rows])
     assert answers[:2] == ['{"predictions":[{"a":1.0,"b":[1.0,2.0]}]}', '{"predictions":[{"a":2.0,"b":[3.0,4.0]}]}']
     assert all(answer.startswith('{"error":"Failed to process element: 0') for answer in answers[2:])
+
+
+def test_a_compiled_engine_gathers_and_each_request_is_logged(tmp_path: Path) -> None:
+    """Text and lists in the rows; the log has what was asked and answered, and not the rows that fill up."""
+    lookup(tmp_path / "lookup" / "1")
+    known = {"name": ["a", "zz"], "past": [["a", "b"], ["b", ""]]}
+    warmup.write(tmp_path / "lookup" / "1", {"serving_default": {"name": "string", "past": "string"}}, [known])
+    log = PredictionLog(PredictionLogSettings(tmp_path / "log"))
+    rows = [{"name": name, "past": ["a", past]} for name, past in (("a", "a"), ("b", "b"), ("zz", ""), ("a", "b"))]
+
+    asked = [rows[:1], rows[1:3], [{"name": 5, "past": []}], rows[3:], rows[:1]]
+    answers, _ = gather(tmp_path, "lookup", "serving_default", asked, engine="tflite", log=log)
+    log.close()
+
+    assert answers[:2] == [
+        '{"predictions":[{"known":"a","sum":3.0}]}',
+        '{"predictions":[{"known":"b","sum":5.0},{"known":"?","sum":1.0}]}',
+    ]
+    assert answers[2].startswith('{"error":"Failed to process element: 0 key: name')
+    assert answers[3:] == ['{"predictions":[{"known":"a","sum":4.0}]}', answers[0]]
+    (path,) = (tmp_path / "log").rglob("*.parquet")
+    logged = pl.read_parquet(path)
+    assert logged["input_name"].to_list() == ["a", "b", "zz", "a", "a"]
+    assert logged["input_past"].to_list() == [["a", "a"], ["a", "b"], ["a", ""], ["a", "b"], ["a", "a"]]
+    assert logged["output_sum"].to_list() == [3.0, 5.0, 1.0, 4.0, 3.0]
