@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from tests.deployments.lab import Lab, Load, ask, kill
+from tests.deployments.lab import GIVEN_UP, Lab, Load, ask, kill
 from tests.projects import REPOSITORY
 from wf.deployments import proxy, service
 from wf.deployments.ports import free_ports
@@ -183,6 +183,29 @@ def test_a_change_sends_nothing_to_a_replica_that_is_down(lab: Lab) -> None:
             counts = lab.counts()
 
     assert (counts[hung].requests, counts[hung].waiting) == (0, 0)
+    assert load.failures == []
+
+
+def test_a_replica_that_hangs_does_not_take_all_clients(lab: Lab) -> None:
+    """It gets no more while others have fewer requests, so that those go on, long before its probe has failed."""
+    made = lab.deployments.create("it", replace(lab.spec(2), readiness=Probe(path="/ready", failures=1000)), by="me")
+    hung = made.replicas[0].name
+    process = lab.processes(hung)[1]  # after the engine's own first one
+    clients = 6
+
+    with Load(made, clients) as load:
+        os.kill(process, signal.SIGSTOP)
+        try:
+            before, _ = load.counts()
+            deadline = time.monotonic() + GIVEN_UP
+            while load.counts()[0] < before + 500:
+                assert time.monotonic() < deadline, load.counts()
+                time.sleep(0.1)
+            waiting = lab.counts()[hung].waiting
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    assert 0 < waiting < clients
     assert load.failures == []
 
 

@@ -18,17 +18,20 @@ def block(config: str, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("shares", "weights"),
+    ("shares", "weights", "balance"),
     [
-        ((0.5, 0.5), ("256", "256")),
-        ((1.0, 0.0), ("256", "0")),
-        ((95.0, 5.0), ("256", "13")),
-        ((100.0, 0.001), ("256", "1")),
-        ((0.0, 0.0), ("0", "0")),
+        ((0.5, 0.5), ("256", "256"), "leastconn"),
+        ((1.0, 0.0), ("256", "0"), "leastconn"),
+        ((95.0, 5.0), ("256", "13"), "roundrobin"),
+        ((100.0, 0.001), ("256", "1"), "roundrobin"),
+        ((0.0, 0.0), ("0", "0"), "leastconn"),
     ],
 )
-def test_shares_become_weights(shares: tuple[float, float], weights: tuple[str, str]) -> None:
-    """The largest has the most that there is; who has any share gets requests, who has none gets none."""
+def test_shares_become_weights(shares: tuple[float, float], weights: tuple[str, str], balance: str) -> None:
+    """The largest has the most that there is; who has any share gets requests, who has none gets none.
+
+    Equal ones get by what they have; where shares differ, turns are taken, since who has nothing would go first.
+    """
     config = configuration([Target(name, PLAIN, share) for name, share in zip("ab", shares, strict=True)])
 
     servers = [line.split() for line in block(config, "backend http") if line.startswith("server ")]
@@ -36,6 +39,7 @@ def test_shares_become_weights(shares: tuple[float, float], weights: tuple[str, 
         ("a", "a:8000", weights[0]),
         ("b", "b:8000", weights[1]),
     ]
+    assert f"balance {balance}" in block(config, "defaults")
 
 
 def test_what_is_not_ready_or_not_alive_gets_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -87,7 +87,7 @@ def configuration(targets: Sequence[Target], mirror: Mirror | None = None) -> st
         target.name: max(1, round(_FULL_WEIGHT * target.share / top)) if target.share else 0 for target in targets
     }
     lines = [
-        _HEAD.format(buffer=_LARGE_BUFFER if mirror else _BUFFER),
+        _HEAD.format(buffer=_LARGE_BUFFER if mirror else _BUFFER, balance=_balance(weights.values())),
         *(ring(mirror, _BY_NAME) if mirror else []),
         f"frontend http\n    bind :{HTTP_PORT}\n    default_backend http",
         *(rules(mirror) if mirror else []),
@@ -104,6 +104,15 @@ def configuration(targets: Sequence[Target], mirror: Mirror | None = None) -> st
         if target.spec.grpc_port
     ]
     return "\n".join(lines) + "\n"
+
+
+def _balance(weights: Iterable[int]) -> str:
+    """How a replica is chosen for a request.
+
+    Equal ones by who has the fewest requests: a replica that hangs is never given more than half of those under way, so
+    that the others go on. To one that has none it looks as if it had no weight, so that shares need the other way.
+    """
+    return "leastconn" if len(set(weights) - {0}) <= 1 else "roundrobin"
 
 
 def read_statistics(printed: str) -> dict[str, Counts]:
@@ -196,7 +205,7 @@ global
 
 defaults
     mode http
-    balance roundrobin
+    balance {{balance}}
     load-server-state-from-file global
     timeout connect 2s
     timeout client {LONGEST_REQUEST}s

@@ -97,7 +97,7 @@ def test_a_compiled_engine_gathers_and_each_request_is_logged(tmp_path: Path) ->
     log = PredictionLog(PredictionLogSettings(tmp_path / "log"))
     rows = [{"name": name, "past": ["a", past]} for name, past in (("a", "a"), ("b", "b"), ("zz", ""), ("a", "b"))]
 
-    asked = [rows[:1], rows[1:3], [{"name": 5, "past": []}], rows[3:], rows[:1]]
+    asked: list[list[Any]] = [rows[:1], rows[1:3], [{"name": 5, "past": []}], rows[3:], rows[:1]]
     answers, _ = gather(tmp_path, "lookup", "serving_default", asked, engine="tflite", log=log)
     log.close()
 
