@@ -76,14 +76,16 @@ def test_after_a_failure_only_what_asks_for_it_runs(project: Project) -> None:
     )
 
     assert result.state == "failed"
-    assert project.story() == [
+    assert project.story()[:3] == [
         "a failed: exited with code 1",
         "b skipped: it needs `a`, which failed",
         "c skipped: it needs `b`, which was skipped",
-        "tidy succeeded",
-        "mend succeeded",
-        "x succeeded",
+    ]
+    assert sorted(project.story()[3:]) == [
         "calm skipped: `failure()`: no job before it failed",
+        "mend succeeded",
+        "tidy succeeded",
+        "x succeeded",
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wf.backends.base import Backend, Exit, Handle, Launch
+from wf.backends.base import Backend, Exit, Handle, Launch, Turn
 from wf.errors import Span
 from wf.events import Event, Preparing
 from wf.plan import Plan, RegistryImage, Task
@@ -53,6 +53,13 @@ def make_launch(folder: Path, task: Task, **changes: Any) -> Launch:
     return replace(launch, **changes)
 
 
+def its_turn() -> Turn:
+    """The turn of a task that waits for nobody."""
+    turn = Turn()
+    turn.give()
+    return turn
+
+
 @dataclass
 class Lab:
     """Runs tasks in a backend as the runner would, one after the other."""
@@ -67,7 +74,7 @@ class Lab:
         self.backend.prepare(make_plan(self.root, task), self.told.append)
         self.launched += 1
         launch = make_launch(self.root / f"launch-{self.launched}", task, **changes)
-        return self.backend.start(launch), launch
+        return self.backend.start(launch, its_turn()), launch
 
     def finish(self, handle: Handle) -> tuple[bytes, Exit]:
         """Read its log to the end, wait and destroy."""

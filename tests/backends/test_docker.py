@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.backends.gate import Gate
-from tests.backends.tasks import Lab, as_lines, make_launch, make_plan, make_task
+from tests.backends.tasks import Lab, as_lines, its_turn, make_launch, make_plan, make_task
 from wf.backends.base import Exit
 from wf.backends.docker import DockerBackend
 from wf.backends.engine import Engine, find_engine
@@ -367,7 +367,7 @@ def test_tasks_run_at_once_from_many_threads(tmp_path: Path, lab: Lab, shell: Ca
     results: dict[str, tuple[bytes, Exit]] = {}
 
     def run(task: Task) -> None:
-        handle = lab.backend.start(make_launch(tmp_path / task.id, task))
+        handle = lab.backend.start(make_launch(tmp_path / task.id, task), its_turn())
         results[task.id] = lab.finish(handle)
 
     threads = [threading.Thread(target=run, args=[task]) for task in tasks]

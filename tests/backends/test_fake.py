@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.tasks import Lab, make_launch, make_plan, make_task
+from tests.backends.tasks import Lab, its_turn, make_launch, make_plan, make_task
 from wf.backends.base import Backend, Exit
 from wf.backends.fake import FakeBackend
 from wf.errors import EnvironmentProblem
@@ -49,7 +49,7 @@ def test_it_can_fail_to_start(lab: Lab) -> None:
 
 
 def _start_without_prepare(backend: Backend, folder: Path) -> None:
-    backend.start(make_launch(folder, make_task("x")))
+    backend.start(make_launch(folder, make_task("x")), its_turn())
 
 
 def _read_logs_twice(backend: Backend, folder: Path) -> None:
@@ -73,7 +73,7 @@ def _start_after_teardown(backend: Backend, folder: Path) -> None:
     task = make_task("x")
     backend.prepare(make_plan(folder, task), print)
     backend.teardown()
-    backend.start(make_launch(folder, task))
+    backend.start(make_launch(folder, task), its_turn())
 
 
 @pytest.mark.parametrize(

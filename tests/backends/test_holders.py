@@ -3,14 +3,15 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.backends.tasks import Lab, make_launch, make_plan, make_task
-from wf.backends.base import Exit
-from wf.backends.convert import can_join
+from tests.backends.tasks import Lab, its_turn, make_launch, make_plan, make_task
+from wf.backends.base import Exit, NotWantedError, Turn
+from wf.backends.convert import Surroundings, can_join
 from wf.backends.docker import DockerBackend
 from wf.backends.engine import find_engine
 from wf.settings import Settings
@@ -26,6 +27,7 @@ class Row:
         self.lab = Lab(self.backend, folder)
         self._folder = folder
         self._client = client
+        self.image = image
         self._tasks = [make_task(image=image, step=False, id=f"job-{number}") for number in range(length)]
         self.backend.prepare(make_plan(folder, *self._tasks), self.lab.told.append)
 
@@ -33,9 +35,14 @@ class Row:
         """Run one of the tasks; returns its log."""
         task = make_task("bash", "-c", script, image=self._tasks[number].image.ref, step=False, id=f"job-{number}")  # type: ignore[union-attr]
         launch = make_launch(self._folder / f"{number}-{time.monotonic_ns()}", task, **changes)
-        log, end = self.lab.finish(self.backend.start(launch))
+        log, end = self.lab.finish(self.backend.start(launch, its_turn()))
         assert end == Exit(0)
         return log.decode()
+
+    def surroundings(self) -> Surroundings:
+        """Those of a task."""
+        launch = make_launch(self._folder / "looked-at", self._tasks[0])
+        return self.backend._surroundings(launch, find_engine())
 
     def holders(self) -> list[str]:
         """The holders that run."""
@@ -118,6 +125,59 @@ def test_holders_of_a_dead_run_are_swept_up(make_row: Callable[[int], Row]) -> N
     row.run(0, "true")
     assert row.backend.sweep([7]) == 1
     assert row.holders() == []
+
+
+@pytest.mark.docker
+def test_a_task_waits_for_the_network_of_one_that_is_about_to_end(make_row: Callable[[int], Row]) -> None:
+    """It joins the same holder, once the other one has left; if it was given up, the next one finds the holder free."""
+    row = make_row(9)
+    row.run(0, "true")
+    engine, around, holders = find_engine(), row.surroundings(), row.backend._holders
+    first = holders.enter(engine, around, to_come=8, may_wait=True)
+    holders.expect_leave(first)
+    second = holders.enter(engine, around, to_come=7, may_wait=True)
+    assert second.holder is first.holder
+    assert not second.is_free.is_set()
+    holders.leave(first, untouched=False, to_come=7)
+    assert holders.is_open(second)
+    holders.expect_leave(second)
+    given_up = holders.enter(engine, around, to_come=6, may_wait=True)
+    holders.leave(given_up, untouched=False, to_come=6)
+    holders.leave(second, untouched=False, to_come=6)
+    assert row.run(1, "echo joins")
+    assert len(row.holders()) == 1
+
+
+@pytest.mark.docker
+def test_a_holder_goes_with_the_last_task(make_row: Callable[[int], Row]) -> None:
+    """Nobody is to come who could join it, so it is removed while others still run."""
+    row = make_row(4)
+    for number in range(4):
+        row.run(number, "true")
+    for _ in range(100):
+        if not row.holders():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the holder is still there")
+
+
+@pytest.mark.docker
+def test_a_task_that_is_given_up_before_its_turn_leaves_nothing(
+    tmp_path: Path, make_row: Callable[[int], Row], client: Any
+) -> None:
+    """Its container was created, and never started."""
+    row, turn = make_row(1), Turn()
+    launch = make_launch(tmp_path / "waits", make_task("true", image=row.image, step=False, id="job-0"))
+    labels = {"label": [f"wf.project={row.backend._project}", "wf.job=job-0"]}
+    with ThreadPoolExecutor() as pool:
+        start = pool.submit(row.backend.start, launch, turn)
+        while not (created := client.containers(all=True, filters=labels)):
+            time.sleep(0.05)
+        assert created[0]["State"] == "created"
+        turn.give_up()
+        with pytest.raises(NotWantedError):
+            start.result()
+    assert client.containers(all=True, filters=labels) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends.tasks import Lab, as_lines, make_launch, make_plan, make_task
+from tests.backends.tasks import Lab, as_lines, its_turn, make_launch, make_plan, make_task
 from tests.harness import tree
 from wf.backends.base import Exit
 from wf.backends.docker import DockerBackend
@@ -171,7 +171,7 @@ def test_shared_inputs(make_lab: Callable[..., Lab], artifact: Path, shell: Call
     lab.backend.prepare(make_plan(lab.root, *tasks), lab.told.append)
     inputs = {"repo": artifact, "other": artifact, "again": artifact}
 
-    waiting = lab.backend.start(make_launch(lab.root / "waits", tasks[0], inputs=inputs))
+    waiting = lab.backend.start(make_launch(lab.root / "waits", tasks[0], inputs=inputs), its_turn())
     assert lab.run(tasks[1], inputs={"repo": artifact}) == (b"", Exit(0))
     assert lab.finish(waiting) == (b"read me\n", Exit(0))
     assert lab.run(tasks[2], inputs={"repo": artifact}) == (b"read me\nmore\n", Exit(0))

@@ -5,7 +5,8 @@ The life of a backend in one run:
 1. `prepare(plan, emit)`, once, before anything starts. Checks the whole environment (engine, images, GPUs, disk),
    builds or pulls what is missing and tells its progress in `Preparing` events. Raises `EnvironmentProblem` when the
    plan cannot run here, naming everything that is missing.
-2. `start(launch)`, once for each task, from any thread. Returns a handle as soon as the process runs.
+2. `start(launch, turn)`, once for each task, from any thread. Makes ready what it can, waits for the turn, which may
+   be given up, and then starts the process. Returns a handle as soon as that runs.
 3. `logs(handle)`, once, from the thread that started it: the output, standard and error together in the order of
    writing, in chunks of any size, until the process closes it. Misses no byte.
 4. `wait(handle)`: blocks until the process has ended and says how. A process that cannot be found has *not*
@@ -41,6 +42,38 @@ from msgspec import Struct
 from wf.control.control import Doorway
 from wf.events import Emit
 from wf.plan import Plan, Task
+
+
+class NotWantedError(Exception):
+    """A task was given up before its turn."""
+
+
+class Turn:
+    """When the process of a task may start: tasks are made ready while others still run."""
+
+    def __init__(self) -> None:
+        self._decided = threading.Event()
+        self._is_wanted = True
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether `wait` returns at once."""
+        return self._decided.is_set()
+
+    def give(self) -> None:
+        """The process may start."""
+        self._decided.set()
+
+    def give_up(self) -> None:
+        """The process is not to start, unless that is too late."""
+        self._is_wanted = False
+        self._decided.set()
+
+    def wait(self) -> None:
+        """Wait until the process may start; raises `NotWantedError` if it is not to."""
+        self._decided.wait()
+        if not self._is_wanted:
+            raise NotWantedError
 
 
 class Launch(Struct, frozen=True):
@@ -109,7 +142,7 @@ class Backend(Protocol):
     def known_digest(self, task: Task) -> str | None:
         """The same before `prepare`, and without it; nothing where the image is not there yet."""
 
-    def start(self, launch: Launch) -> Handle:
+    def start(self, launch: Launch, turn: Turn) -> Handle:
         """2. Start a task; raises `EnvironmentProblem` if the engine cannot."""
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:

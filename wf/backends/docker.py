@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wf.backends import containers
-from wf.backends.base import Adopted, Exit, Handle, Launch
+from wf.backends.base import Adopted, Exit, Handle, Launch, Turn
 from wf.backends.containers import remove_container, remove_volume
 from wf.backends.convert import ROLE, Surroundings, can_join, inputs_folder, joined_to, to_container_config
 from wf.backends.engine import Engine, find_doorway, find_engine, reporting
@@ -65,8 +65,8 @@ class DockerBackend:
         """Images that were looked for without a run."""
         self._views = Views()
         self._holders = Holders()
-        self._follow: dict[str, int] = {}
-        """Task -> how many come after it in the plan."""
+        self._to_come: set[str] = set()
+        """Tasks that nobody has begun with."""
         self._storage: tuple[Path, Surroundings] | None = None
         """Where tasks of this run keep what outlives it, and what one of them had around it."""
 
@@ -87,7 +87,7 @@ class DockerBackend:
             if task.resources.memory is not None and task.resources.memory > engine.memory:
                 line = f"job `{task.id}` is allowed more memory than there is: {size_text(engine.memory)}"
                 emit(Preparing(what="engine", line=line))
-        self._follow = {task.id: count for count, task in enumerate(reversed(plan.tasks))}
+        self._to_come = {task.id for task in plan.tasks}
         images = Images(engine, self._root, self._settings.docker, self._host, emit)
         try:
             self._images = images.ensure(self._wanted(task) for task in plan.tasks)
@@ -113,25 +113,26 @@ class DockerBackend:
                 images.close()
         return self._known[wanted]
 
-    def start(self, launch: Launch) -> Container:
-        """Create its container, attach to it, and only then start it: so no byte of its output is missed."""
+    def start(self, launch: Launch, turn: Turn) -> Container:
+        """Create its container; in its turn attach, and only then start it: so no byte of its output is missed."""
         engine = self._found_engine()
         around = self._surroundings(launch, engine)
+        self._to_come.discard(launch.task.id)
         make_places(launch)
         place = None
         if can_join(to_container_config(launch, around)):
-            place = self._holders.enter(engine, around, to_come=self._follow.get(launch.task.id, 0))
+            place = self._holders.enter(engine, around, to_come=len(self._to_come), may_wait=not turn.is_decided)
         try:
             views = self._views.open(engine, launch, around)
             around = replace(around, views={name: view.volume for name, view in views.items()})
             try:
-                running = self._start_container(engine, launch, around, place)
+                running = self._start_container(engine, launch, around, place, turn)
             except BaseException:
                 self._views.close(engine, views)
                 raise
         except BaseException:
             if place:
-                self._holders.leave(place, untouched=False)
+                self._holders.leave(place, untouched=False, to_come=len(self._to_come))
             raise
         if launch.storage:
             self._storage = launch.storage, around
@@ -175,23 +176,28 @@ class DockerBackend:
         return False
 
     def _start_container(
-        self, engine: Engine, launch: Launch, around: Surroundings, place: Place | None
+        self, engine: Engine, launch: Launch, around: Surroundings, place: Place | None, turn: Turn
     ) -> tuple[str, Output]:
         config = to_container_config(launch, around)
         if place and place.holder:
-            if place.holder.is_ready():
+            if place.holder.is_created():
                 # It may have died; if it was something else, a start in a network of its own will say so.
                 with contextlib.suppress(EnvironmentProblem):
-                    return self._run(engine, launch, joined_to(config, place.holder.id))
+                    return self._run(engine, launch, joined_to(config, place.holder.id), turn, place)
             self._holders.forsake(place)
-        return self._run(engine, launch, config)
+        return self._run(engine, launch, config, turn)
 
-    def _run(self, engine: Engine, launch: Launch, config: Mapping[str, Any]) -> tuple[str, Output]:
+    def _run(
+        self, engine: Engine, launch: Launch, config: Mapping[str, Any], turn: Turn, place: Place | None = None
+    ) -> tuple[str, Output]:
         with reporting(f"job `{launch.task.id}` could not start"):
             # The name is for people; its end keeps apart the attempts of one job.
             name = f"wf-{launch.run}-{re.sub('[^A-Za-z0-9_.-]', '-', launch.task.id)}-{os.urandom(3).hex()}"
             created = containers.create(engine, config, name)
             try:
+                turn.wait()
+                if place and not self._holders.is_open(place):
+                    raise EnvironmentProblem("the network that it was to join is of no use")
                 output = engine.follow(created, attach=True)
                 try:
                     containers.start(engine, created)
@@ -208,6 +214,8 @@ class DockerBackend:
         container = _own(handle)
         with reporting(f"the log of job `{container.launch.task.id}` broke off"):
             yield from container.output.chunks
+        if container.place:
+            self._holders.expect_leave(container.place)
 
     def wait(self, handle: Handle) -> Exit:
         """Wait, then look at the container itself, which is why the engine must not remove it by itself."""
@@ -319,7 +327,8 @@ class DockerBackend:
         place, container.place = container.place, None
         if place:
             # A step's root is read-only, and so are the files there that belong to its network.
-            self._holders.leave(place, untouched=container.launch.task.is_step)
+            untouched = container.launch.task.is_step
+            self._holders.leave(place, untouched=untouched, to_come=len(self._to_come))
 
     def _own_outputs(self, container: Container) -> None:
         launch = container.launch

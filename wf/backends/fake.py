@@ -20,7 +20,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from wf.backends.base import Adopted, Exit, Handle, Launch
+from wf.backends.base import Adopted, Exit, Handle, Launch, Turn
 from wf.control.control import LOOPBACK, Doorway
 from wf.errors import EngineGone, EnvironmentProblem
 from wf.events import Emit, Preparing
@@ -93,8 +93,8 @@ class FakeBackend:
             else f"fake:{task.image}"
         )
 
-    def start(self, launch: Launch) -> FakeHandle:
-        """Note that it runs."""
+    def start(self, launch: Launch, turn: Turn) -> FakeHandle:
+        """Note that it runs, once it is its turn."""
         name = f"start({launch.task.id})"
         assert self._plan is not None, f"{name}: called before prepare"
         assert launch.task in self._plan.tasks, f"{name}: a task of another plan"
@@ -103,6 +103,7 @@ class FakeBackend:
         for path in launch.inputs.values():
             assert path.exists(), f"{name}: there is no {path}"
         assert not any(launch.scratch.iterdir()), f"{name}: the scratch folder is not empty"
+        turn.wait()
         handle = FakeHandle(launch)
         if problem := handle.setting("START_FAIL"):
             raise EnvironmentProblem(problem)

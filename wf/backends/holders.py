@@ -6,14 +6,16 @@ sleep, and its tasks join them, never two at once: a holder's network is as much
 another task may have changed in it, the files that name hosts, is compared before the next one joins.
 
 A holder is made for a task, which joins it, and only where enough tasks follow. The engine works at it while
-the task's views are opened. It carries the labels of its run, is
-removed with it, and is swept up like any other container.
+the task's views are opened and its container is created. It carries the labels of its run, is
+removed when no task is to come, and is swept up like any other container.
+
+A task that still waits for its turn takes the network of one that has nothing more to say, and so is about to end.
 """
 
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wf.backends.containers import create, remove_container, start
 from wf.backends.convert import HOST_FILES, Surroundings, to_holder_config
@@ -22,6 +24,9 @@ from wf.errors import EnvironmentProblem
 
 WORTH_IT = 3
 """Tasks that must follow for each holder: to make and remove one takes about as long as three tasks save."""
+
+PATIENCE = 2.0
+"""Seconds that a task whose turn it is waits for the one before it in its network: it has closed its output."""
 
 
 class Holder:
@@ -34,10 +39,19 @@ class Holder:
         """Empty if there is no container."""
         self._engine = engine
         self._around = around
+        self._created = threading.Event()
         self._host_files: tuple[str, ...] = ()
         """What its network looked like before anybody joined it."""
+        self._remover: threading.Thread | None = None
+        self._problem: EnvironmentProblem | None = None
+        """Why it could not be removed."""
         self._maker = threading.Thread(target=self._make, name=f"holder of {around.network}", daemon=True)
         self._maker.start()
+
+    def is_created(self) -> bool:
+        """Wait until there is a container, which may not run yet; whether there is one."""
+        self._created.wait()
+        return bool(self.id)
 
     def is_ready(self) -> bool:
         """Wait until it is made; whether it can be joined."""
@@ -52,18 +66,35 @@ class Holder:
         except EnvironmentProblem:
             return False
 
-    def remove(self) -> None:
-        """Remove its container, if there is one."""
-        self._maker.join()
-        if self.id:
-            remove_container(self._engine, self.id)
+    def begin_removal(self) -> None:
+        """Have its container removed in the background, if there is one and that has not begun."""
+        if self._remover is None:
+            self._remover = threading.Thread(target=self._remove, name=f"removal of {self.network}", daemon=True)
+            self._remover.start()
+
+    def await_removal(self) -> EnvironmentProblem | None:
+        """Wait for the end of a removal that has begun; returns what went wrong."""
+        assert self._remover is not None, "a removal that has not begun"
+        self._remover.join()
+        return self._problem
 
     def _make(self) -> None:
         # The image may have no `sleep`: tasks have networks of their own then.
         with suppress(EnvironmentProblem), reporting("a holder could not start"):
-            self.id = create(self._engine, to_holder_config(self._around))
+            try:
+                self.id = create(self._engine, to_holder_config(self._around))
+            finally:
+                self._created.set()
             start(self._engine, self.id)
             self._host_files = self._find_host_files()
+
+    def _remove(self) -> None:
+        self._maker.join()
+        try:
+            if self.id:
+                remove_container(self._engine, self.id)
+        except EnvironmentProblem as problem:
+            self._problem = problem
 
     def _find_host_files(self) -> tuple[str, ...]:
         """Size, time and mode of each file that all containers in a network share, as the engine writes them."""
@@ -74,12 +105,16 @@ class Holder:
         return tuple(answer.headers["x-docker-container-path-stat"] for answer in asked)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Place:
     """The network of one task: its own, or that of a holder which nobody else joins meanwhile."""
 
     network: str
     holder: Holder | None = None
+    is_free: threading.Event = field(default_factory=threading.Event)
+    """Whether nobody else is in it any more."""
+    heir: "Place | None" = None
+    """The place of who joins the same holder next."""
 
 
 class Holders:
@@ -88,67 +123,108 @@ class Holders:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._free: dict[str, list[Holder]] = {}
+        self._leaving: dict[str, list[Place]] = {}
+        """Places without an heir that will soon be left."""
         self._all: list[Holder] = []
-        self._useful: Counter[str] = Counter()
-        """Network -> its holders, but those that were forsaken."""
+        self._useful: set[Holder] = set()
+        """All but those that were forsaken."""
         self._tasks: Counter[str] = Counter()
         """Network -> tasks that run in one like it."""
         self._makes_more = True
 
-    def enter(self, engine: Engine, around: Surroundings, *, to_come: int) -> Place:
+    def enter(self, engine: Engine, around: Surroundings, *, to_come: int, may_wait: bool) -> Place:
         """A place for one task, until `leave`. Its holder may still be in the making.
 
         Args:
             engine: where the task will run.
             around: the task's surroundings; the image among them serves for a holder as well as any.
-            to_come: how many tasks come after it in the run, at most.
+            to_come: how many other tasks of the run may still enter.
+            may_wait: whether the place may be one that another task is about to leave.
         """
-        network = around.network
+        place = Place(around.network)
         with self._lock:
-            self._tasks[network] += 1
-            if free := self._free.get(network):
-                return Place(network, free.pop())
-            useful = self._useful[network]
-            if self._makes_more and useful < self._tasks[network] and to_come >= WORTH_IT * (useful + 1):
-                self._useful[network] += 1
-                self._all.append(Holder(engine, around))
-                return Place(network, self._all[-1])
-        return Place(network)
+            self._tasks[place.network] += 1
+            if free := self._free.get(place.network):
+                place.holder = free.pop()
+            elif may_wait and (leaving := self._leaving.get(place.network)):
+                before = leaving.pop()
+                before.heir, place.holder = place, before.holder
+                return place
+            elif self._is_worth_it(place.network, to_come):
+                place.holder = Holder(engine, around)
+                self._all.append(place.holder)
+                self._useful.add(place.holder)
+            if not to_come:
+                self._remove_free()
+            place.is_free.set()
+        return place
+
+    def is_open(self, place: Place) -> bool:
+        """Wait until the task can join the holder of its place, if it can."""
+        return (
+            place.is_free.wait(PATIENCE)
+            and place.holder is not None
+            and place.holder.is_ready()
+            and place.holder in self._useful
+        )
+
+    def expect_leave(self, place: Place) -> None:
+        """A task is about to end."""
+        with self._lock:
+            if place.holder:
+                self._leaving.setdefault(place.network, []).append(place)
 
     def forsake(self, place: Place) -> None:
-        """Turn the place into a network of its own, because its holder is of no use."""
+        """Turn the place into a network of its own, because its holder is of no use, or not yet."""
         assert place.holder is not None, "a place without a holder"
         could_be_made = place.holder.is_ready()
         with self._lock:
             self._makes_more &= could_be_made
-            self._useful[place.network] -= 1
+            if place.is_free.is_set():
+                self._useful.discard(place.holder)
             place.holder = None
 
-    def leave(self, place: Place, *, untouched: bool) -> None:
-        """A task has ended. `untouched` says that it could not change the files that come with its network."""
-        if place.holder and not untouched and not place.holder.is_intact():
-            self.forsake(place)
+    def leave(self, place: Place, *, untouched: bool, to_come: int) -> None:
+        """A task has ended. `untouched` says that it could not change the files that come with its network.
+
+        Where no task is to come, its holder goes at once, while others still run.
+        """
         with self._lock:
             self._tasks[place.network] -= 1
-            if place.holder:
-                self._free.setdefault(place.network, []).append(place.holder)
+            leaving = self._leaving.get(place.network, [])
+            if place in leaving:
+                leaving.remove(place)
+            heir = place.heir if place.heir and place.heir.holder else None
+            holder = place.holder if place.is_free.is_set() else None
+            place.holder = None
+        if holder is None:
+            return
+        is_useful = untouched or not (heir or to_come) or holder.is_intact()
+        with self._lock:
+            if not is_useful:
+                self._useful.discard(holder)
+            if heir:
+                heir.is_free.set()
+            elif to_come and holder in self._useful:
+                self._free.setdefault(holder.network, []).append(holder)
+            elif not to_come:
+                holder.begin_removal()
 
     def remove_all(self) -> None:
         """Remove every holder; nobody joins any more."""
         with self._lock:
             self._makes_more = False
-        problems: list[EnvironmentProblem] = []
-        removers = [threading.Thread(target=_remove, args=[each, problems]) for each in self._all]
-        for remover in removers:
-            remover.start()
-        for remover in removers:
-            remover.join()
+            for holder in self._all:
+                holder.begin_removal()
+        problems = [problem for holder in self._all if (problem := holder.await_removal())]
         if problems:
             raise problems[0]
 
+    def _is_worth_it(self, network: str, to_come: int) -> bool:
+        useful = sum(holder.network == network for holder in self._useful)
+        return self._makes_more and useful < self._tasks[network] and to_come >= WORTH_IT * (useful + 1)
 
-def _remove(holder: Holder, problems: list[EnvironmentProblem]) -> None:
-    try:
-        holder.remove()
-    except EnvironmentProblem as problem:
-        problems.append(problem)
+    def _remove_free(self) -> None:
+        for free in self._free.values():
+            while free:
+                free.pop().begin_removal()

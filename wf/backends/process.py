@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from wf.backends.base import Adopted, Exit, Handle, Launch
+from wf.backends.base import Adopted, Exit, Handle, Launch, Turn
 from wf.backends.local import LocalProcess, LocalProcesses, kept_environment
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems
 from wf.control.control import LOOPBACK, Doorway
@@ -90,14 +90,16 @@ class ProcessBackend:
         """The same, but for what needs an image."""
         return self.image_digest(task) if task.is_step else None
 
-    def start(self, launch: Launch) -> LocalProcess:
+    def start(self, launch: Launch, turn: Turn) -> LocalProcess:
         """Start it in the folder of its code."""
         assert launch.code is not None, f"start({launch.task.id}): a step without code"
         inputs = launch.scratch / "inputs"
         inputs.mkdir()
         for name, path in launch.inputs.items():
             (inputs / name).symlink_to(path.absolute())
-        return self._processes.start(launch, self._environment(launch, inputs), launch.code)
+        environment = self._environment(launch, inputs)
+        turn.wait()
+        return self._processes.start(launch, environment, launch.code)
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:
         """Nothing: a process does not outlive its `wf`."""

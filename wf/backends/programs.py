@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import wf
-from wf.backends.base import Adopted, Backend, Exit, Handle, Launch
+from wf.backends.base import Adopted, Backend, Exit, Handle, Launch, Turn
 from wf.backends.local import LocalProcess, LocalProcesses, kept_environment
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
@@ -67,10 +67,11 @@ class WithPrograms:
             return self.image_digest(task)
         return self._inner.known_digest(task)
 
-    def start(self, launch: Launch) -> Handle:
+    def start(self, launch: Launch, turn: Turn) -> Handle:
         """Start it in its empty scratch folder."""
         if not _is_program(launch.task):
-            return self._inner.start(launch)
+            return self._inner.start(launch, turn)
+        turn.wait()
         return ProgramProcess(self._processes.start(launch, self._environment(launch), launch.scratch))
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:

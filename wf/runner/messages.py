@@ -22,6 +22,18 @@ class Started(Struct, frozen=True):
     """By the monotonic clock."""
 
 
+class Closed(Struct, frozen=True):
+    """The process has closed its output, as one does that ends."""
+
+    job: str
+
+
+class Exited(Struct, frozen=True):
+    """The process has ended well; what it left is looked through and stored next."""
+
+    job: str
+
+
 class Lines(Struct, frozen=True):
     """The process has printed whole lines."""
 
@@ -49,7 +61,7 @@ class Ended(Struct, frozen=True):
     """By the monotonic clock."""
 
 
-Message = Started | Lines | Note | Ended
+Message = Started | Lines | Closed | Exited | Note | Ended
 
 
 class Mailbox:

@@ -31,6 +31,10 @@ class Running(Struct, eq=False):
     started: float = 0.0
     deadline: float = math.inf
     """When it is pressed harder to end."""
+    has_closed: bool = False
+    """Whether its process has closed its output, and so is about to end."""
+    has_exited: bool = False
+    """Whether its process has ended well, so that there is room for another one."""
     pressure: int = 0
     """How hard it was told to end: 0 for not at all."""
     ending: tuple[JobState, str] | None = None

@@ -1,6 +1,7 @@
 """The loop: start what is ready while there is room, wait for a message, act on it, until nothing runs.
 
-A job starts the moment its own needs have ended as it asks; there are no levels.
+A job starts the moment its own needs have ended as it asks; there are no levels. When a process is about to end, the
+next job is made ready, so that it starts as soon as there is room, while the outputs of the one before it are stored.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from wf.plan import Cause, Plan, Task
 from wf.runner.conditions import unmet_need, why_not
 from wf.runner.done import DoneBefore
 from wf.runner.ending import GIVEN_UP, Ending
-from wf.runner.messages import Ended, Lines, Message, Note, Started
+from wf.runner.messages import Closed, Ended, Exited, Lines, Message, Note, Started
 from wf.runner.queue import Queue
 from wf.runner.results import Given, Results, input_records
 from wf.runner.reuse import Reuse, decide, make_key
@@ -80,6 +81,8 @@ class Scheduler:
         self._attempts: dict[str, int] = {}
         """How often jobs were tried in vain."""
         self._running: dict[str, Running] = {}
+        self._ready: dict[str, Running] = {}
+        """Those that wait for their turn, first come, first served; for everybody else they have not begun."""
         self._blocked: dict[str, _Prepared] = {}
         """Those whose job another run, or another job of this one, is carrying out."""
         self._taken_over = taken_over
@@ -106,13 +109,16 @@ class Scheduler:
             self._emit(JobFinished(job=job.job, state="succeeded", seconds=0.0, cached_from=job.origin))
             self._queue.end(self._plan.task(job.job))
         try:
-            while self._queue or self._running:
-                while len(self._running) < self._jobs and (task := self._queue.next(self._has_room)):
+            while self._queue or self._ready or self._running:
+                self._give_turns()
+                while self._can_take_more and (task := self._queue.next(self._has_room)):
                     self._consider(task)
                 if self._queue or self._running:
                     self._wait()
             self._done_before.record()
         finally:
+            for running in list(self._ready.values()):
+                self._withdraw(running)
             if self._running:  # only a bug in wf, or a history that cannot be written, leads here
                 self._ending.kill_all()
         self._await_cleaning()
@@ -125,11 +131,27 @@ class Scheduler:
         """End the run early: once politely, twice at once. May be called from a signal handler."""
         self._shared.mailbox.interrupt()
 
+    @property
+    def _room(self) -> int:
+        """How many processes more may run. What stores its outputs needs none, if that does not pile up."""
+        running = sum(not each.has_exited for each in self._running.values())
+        return min(self._jobs - running, 2 * self._jobs - len(self._running))
+
+    @property
+    def _can_take_more(self) -> bool:
+        """Whether one more job may start, or be made ready for the room that there will be soon."""
+        about_to_end = sum(each.has_closed and not each.has_exited for each in self._running.values())
+        return self._room + about_to_end > len(self._ready)
+
+    def _give_turns(self) -> None:
+        while self._ready and self._room > 0:
+            self._give_turn(next(iter(self._ready.values())))
+
     def _has_room(self, task: Task) -> bool:
         if task.member is None or task.member.max_parallel is None:
             return True
-        running = [each for each in self._running.values() if each.is_member_of(task.member.job)]
-        return len(running) < task.member.max_parallel
+        begun = [*self._running.values(), *self._ready.values()]
+        return sum(each.is_member_of(task.member.job) for each in begun) < task.member.max_parallel
 
     def _consider(self, task: Task) -> None:
         """Start a job whose needs have all ended, unless its condition says no."""
@@ -201,9 +223,24 @@ class Scheduler:
         from wf.runner.worker import Worker  # not needed where everything is done before
 
         worker = Worker(self._shared, task, prepared.given, key, attempt, claim)
-        self._running[task.id] = Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt)
-        self.states[task.id] = "running"
+        running = Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt)
+        self._ready[task.id] = running
+        if self._room > 0:
+            self._give_turn(running)
         worker.start()
+
+    def _give_turn(self, running: Running) -> None:
+        self._running[running.task.id] = self._ready.pop(running.task.id)
+        self.states[running.task.id] = "running"
+        running.worker.turn.give()
+
+    def _withdraw(self, running: Running) -> None:
+        """Let go of one that was made ready."""
+        del self._ready[running.task.id]
+        running.worker.turn.give_up()
+        self._cleaning.append(running.worker)
+        if running.claim is not None:
+            running.claim.give_back()
 
     def _claim_name(self, prepared: _Prepared) -> str:
         """What the same job is called in every run; for one that runs in any case, in this one and those it resumes."""
@@ -231,7 +268,7 @@ class Scheduler:
 
     def _wait(self) -> None:
         self._done_before.record()
-        deadline = min(self._ending.due, self._queue.due)
+        deadline = min(self._ending.due, self._queue.due if self._can_take_more else math.inf)
         with contextlib.suppress(Empty):
             rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
             self._handle(self._shared.mailbox.receive(rest))
@@ -242,6 +279,8 @@ class Scheduler:
         if message is None:
             self._ending.stop_everything()
             return
+        if isinstance(message, Ended) and message.job in self._ready:
+            self._give_turn(self._ready[message.job])  # it could not be made ready
         running = self._running.get(message.job)
         match message:
             case Note():
@@ -250,6 +289,10 @@ class Scheduler:
                 pass  # it was given up
             case Started():
                 self._started(running, message)
+            case Closed():
+                running.has_closed = True
+            case Exited():
+                running.has_exited = True
             case Lines():
                 self._emit(JobLog(job=message.job, lines=tuple(message.lines)))
             case Ended():
@@ -257,6 +300,7 @@ class Scheduler:
 
     def _started(self, running: Running, message: Started) -> None:
         running.handle = message.handle
+        running.has_closed = False  # if it starts once more, after an outage
         running.started = message.at
         decision = running.decision
         self._store.history.start_job(self._shared.run, message.job, running.key, running.inputs, decision.reason)
@@ -336,6 +380,8 @@ class Scheduler:
                 self._end(other, JobEnd("skipped", error=reason))
 
     def _end(self, task: Task, end: JobEnd) -> None:
+        if waiting := self._ready.get(task.id):
+            self._withdraw(waiting)
         running = self._running.pop(task.id, None)
         self._store.history.finish_job(self._shared.run, task.id, end)
         if running is not None:

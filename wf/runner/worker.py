@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from wf.backends.base import Exit, Handle, Launch
+from wf.backends.base import Exit, Handle, Launch, NotWantedError, Turn
 from wf.cache import CacheKey
 from wf.errors import EngineGone, WfError
 from wf.logs import SHORTEST_SECRET, LineSplitter
@@ -19,7 +19,7 @@ from wf.plan import MODEL_INPUT, Task
 from wf.project import project_id
 from wf.runner.causes import why_failed
 from wf.runner.gather import gather
-from wf.runner.messages import Ended, Lines, Note, Started
+from wf.runner.messages import Closed, Ended, Exited, Lines, Note, Started
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.results import Given, StoredInput
 from wf.runner.shared import PATIENCE, Shared
@@ -49,6 +49,8 @@ class Worker:
         attempt: int = 1,
         claim: Claim | None = None,
     ) -> None:
+        self.turn = Turn()
+        """Given by the runner when there is room for the process."""
         self.told_to_end = threading.Event()
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
         self.recorded = threading.Event()
@@ -75,7 +77,7 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name=f"job {task.id}", daemon=True)
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Begin, in a thread of its own: all is made ready, and waits for its turn."""
         self._thread.start()
 
     def join(self, timeout: float) -> bool:
@@ -91,6 +93,8 @@ class Worker:
                 exit_, collected, error = self._carry_out(log)
             for note in collected.notes if collected else ():
                 self._note(note)
+        except NotWantedError:
+            pass  # nothing of it is there
         except WfError as problem:
             error = " ".join(filter(None, [str(problem), problem.hint]))
         except OSError as problem:
@@ -126,6 +130,7 @@ class Worker:
 
     def _carry_out(self, log: LogWriter) -> tuple[Exit, Collected | None, str]:
         if self._task.model is not None:
+            self.turn.wait()
             self._hold_content()
             return Exit(0), self._register_model(log), ""
         inputs = self._place_inputs()
@@ -134,6 +139,7 @@ class Worker:
             exit_ = self._through_outages(self._launch(inputs, state), state, log)
             if self.told_to_end.is_set() or (error := why_failed(exit_, self._task, self._folder.log)):
                 return exit_, None, "" if self.told_to_end.is_set() else error
+            self._shared.mailbox.tell(Exited(self._task.id))
             self._hold_content()
             collected = collect(self._task, self._outputs, self._shared.artifacts)
             self._state, state = state, None
@@ -198,6 +204,7 @@ class Worker:
         left_by = self._claim.left_by if self._claim else None
         if left_by is None:
             return None
+        self.turn.wait()
         left = self._shared.layout.job(left_by.run, left_by.job)
         started_then = replace(launch, run=left_by.run, outputs=left.outputs, scratch=left.scratch)
         adopted = self._shared.backend.adopt(started_then, left_by.job)
@@ -217,7 +224,9 @@ class Worker:
         if self._claim is not None and self._claim.left_by is not None:
             self._claim.name(Holder(launch.run, launch.task.id))
         try:
-            handle = self._shared.backend.start(launch)
+            handle = self._shared.backend.start(launch, self.turn)
+        except NotWantedError:
+            raise
         except BaseException:
             self.left_traces = True  # an engine that is gone cannot take back what it had begun with
             raise
@@ -231,6 +240,7 @@ class Worker:
             for chunk in backend.logs(handle):
                 self._log(self._splitter.feed(chunk), log)
             self._log(self._splitter.finish(), log)
+            self._shared.mailbox.tell(Closed(self._task.id))
         except EngineGone:
             raise
         except BaseException:
