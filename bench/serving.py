@@ -30,6 +30,8 @@ from pathlib import Path
 
 CLIENTS = 16
 BATCH = 100
+KINDS = {"user_id": "string", "movie_title": "string", "timestamp": "int64"}
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
 REST_ROW, REST_ROWS, RPC_ROW, SWAP = "REST, 1 row", f"REST, {BATCH} rows", "gRPC, 1 row", "REST, 1 row, swap"
 AIMS = {
     REST_ROW: "7.3x (13,000/s), p99 3 ms",
@@ -61,9 +63,7 @@ uvicorn.run(Starlette(routes=routes), port=int(sys.argv[2]), log_level="error", 
 """
 
 RPC_REFERENCE = """
-import asyncio, sys, threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-import grpc, tensorflow as tf
+import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -74,12 +74,29 @@ async def predict(request, context):
     for name, value in outputs.items():
         response.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
     return response
+types = predict_pb2.PredictRequest.FromString, predict_pb2.PredictResponse.SerializeToString
+asyncio.run(main(predict, *types))
+"""
+
+RPC_FLOOR = """
+import os
+import uvloop
+os.environ["GRPC_EXPERIMENTS"] = "-event_engine_listener"
+async def predict(request, context):
+    return b""
+uvloop.run(main(predict))
+"""
+"""A handler that neither reads nor writes a message: what grpc.aio takes by itself, set up as the model server does."""
+
+RPC_SERVER = """
+import asyncio, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+import grpc
 class Ready(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-async def main():
-    types = predict_pb2.PredictRequest.FromString, predict_pb2.PredictResponse.SerializeToString
+async def main(predict, *types):
     methods = {"Predict": grpc.unary_unary_rpc_method_handler(predict, *types)}
     server = grpc.aio.server()
     handler = grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", methods)
@@ -89,7 +106,6 @@ async def main():
     ready = HTTPServer(("127.0.0.1", int(sys.argv[2])), Ready)
     threading.Thread(target=ready.serve_forever, daemon=True).start()
     await server.wait_for_termination()
-asyncio.run(main())
 """
 
 
@@ -136,11 +152,10 @@ def make_model(folder: Path) -> None:
             return {"rating": tf.squeeze(one, 1)}
 
     ranking = Ranking()
-    kinds = {"user_id": "string", "movie_title": "string", "timestamp": "int64"}
-    specs = {name: tf.TensorSpec([None], kind, name) for name, kind in kinds.items()}
+    specs = {name: tf.TensorSpec([None], kind, name) for name, kind in KINDS.items()}
     tf.saved_model.save(ranking, str(folder), signatures=tf.function(ranking.rate).get_concrete_function(**specs))
     known = {"user_id": ["1", "nobody", ""], "movie_title": [titles[3], "nothing", "\u4e16"], "timestamp": [1, 2, 3]}
-    warmup.write(folder, {"serving_default": kinds}, [known])
+    warmup.write(folder, {"serving_default": KINDS}, [known])
 
 
 def instances(count: int) -> list[dict[str, object]]:
@@ -169,23 +184,42 @@ def _ms(text: str, label: str) -> float:
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
 
 
-def rpc(address: str, rows: int, seconds: float, scratch: Path) -> Measured:
-    """Load on gRPC by h2load, with one framed request. Latencies are from its log of every request."""
+def rpc_request(rows: int) -> bytes:
+    """The message that asks for these rows."""
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
 
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "model"
     asked = instances(rows)
-    for name in asked[0]:
-        request.inputs[name].CopyFrom(tf.make_tensor_proto([row[name] for row in asked]))
-    message = request.SerializeToString()
+    for name, kind in KINDS.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto([row[name] for row in asked], kind))
+    return bytes(request.SerializeToString())
+
+
+def check_rpc(address: str, message: bytes, rows: int) -> None:
+    """See that a server answers: the status that the load generator sees is 200 for refusals, too."""
+    import grpc
+    from tensorflow_serving.apis import predict_pb2
+
+    with grpc.insecure_channel(address) as channel:
+        read = predict_pb2.PredictResponse.FromString
+        try:
+            answer = channel.unary_unary(PREDICT, response_deserializer=read)(message, timeout=60)
+        except grpc.RpcError as error:
+            raise SystemExit(f"error: {address} refuses: {error.details()}") from error
+    if len(answer.outputs["rating"].float_val) != rows:
+        raise SystemExit(f"error: {address} does not answer {rows} rows but {answer}")
+
+
+def rpc(address: str, message: bytes, seconds: float, scratch: Path) -> Measured:
+    """Load on gRPC by h2load, with one framed request. Latencies are from its log of every request."""
     frame, log = scratch / "frame", scratch / "requests.log"
     frame.write_bytes(b"\0" + struct.pack(">I", len(message)) + message)
     log.unlink(missing_ok=True)
     headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
     options = [f"-c{CLIENTS}", "-t1", "-m1", f"-D{seconds:.0f}", "-d", str(frame), f"--log-file={log}"]
-    url = f"http://{address}/tensorflow.serving.PredictionService/Predict"
+    url = f"http://{address}{PREDICT}"
     text = subprocess.run(["h2load", *options, *headers, url], capture_output=True, text=True, check=True).stdout
     done = [line.split("\t") for line in log.read_text().splitlines()]
     micros = sorted(int(micro) for _, status, micro in done if status == "200")
@@ -290,11 +324,14 @@ def measure(scratch: Path, versions: Path, seconds: float) -> None:
             load = partial(rest, f"127.0.0.1:{port}", rows, seconds, scratch)
             run("Starlette and TensorFlow", what, pid, load)
         show("  memory, start to ready", f"{memory_mib(pid):.0f} MiB, {took:.1f} s")
-    port, rpc_port = free_port(), free_port()
-    arguments = [str(versions / "1"), str(port), str(rpc_port)]
-    with process([sys.executable, "-c", RPC_REFERENCE, *arguments], port) as (pid, _):
-        load = partial(rpc, f"127.0.0.1:{rpc_port}", 1, seconds, scratch)
-        run("grpc.aio and TensorFlow", RPC_ROW, pid, load)
+    message = rpc_request(1)
+    for name, handler in (("grpc.aio and TensorFlow", RPC_REFERENCE), ("grpc.aio and nothing", RPC_FLOOR)):
+        port, rpc_port = free_port(), free_port()
+        arguments = [str(versions / "1"), str(port), str(rpc_port)]
+        with process([sys.executable, "-c", RPC_SERVER + handler, *arguments], port) as (pid, _):
+            if handler == RPC_REFERENCE:
+                check_rpc(f"127.0.0.1:{rpc_port}", message, 1)
+            run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", message, seconds, scratch))
     for engine in ("tf", "auto"):
         port, rpc_port = free_port(), free_port()
         flags = [f"--model_base_path={versions}", f"--rest_api_port={port}", f"--port={rpc_port}", f"--engine={engine}"]
@@ -305,7 +342,8 @@ def measure(scratch: Path, versions: Path, seconds: float) -> None:
             for what, rows in ((REST_ROW, 1), (REST_ROWS, BATCH)):
                 rest(f"127.0.0.1:{port}", rows, 1, scratch)
                 run(name, what, pid, partial(rest, f"127.0.0.1:{port}", rows, seconds, scratch))
-            run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", 1, seconds, scratch))
+            check_rpc(f"127.0.0.1:{rpc_port}", message, 1)
+            run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", message, seconds, scratch))
             newest = max(int(path.name) for path in versions.iterdir())
             swap = threading.Timer(1, lambda newest=newest: publish(versions, newest))
             swap.start()

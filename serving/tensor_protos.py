@@ -27,8 +27,11 @@ _TYPES: Final[dict[int, Any]] = {
     number: np.dtype(NUMPY[types_pb2.DataType.Name(number).removeprefix("DT_").lower()]) for number in _FIELDS
 }
 _NUMBERS: Final = {dtype: number for number, dtype in _TYPES.items()}
+_INT32: Final = np.dtype(np.int32)
 _MOST_REPEATED: Final = 2**24
 """How many elements a value may stand for that is written once: more is no request but an attack."""
+
+_MOST_ELEMENTS: Final = 2**48
 
 
 def to_array(name: str, proto: tensor_pb2.TensorProto) -> Array:
@@ -42,8 +45,9 @@ def to_array(name: str, proto: tensor_pb2.TensorProto) -> Array:
         kind = types_pb2.DataType.Name(proto.dtype) if proto.dtype in types_pb2.DataType.values() else proto.dtype
         raise ServingError(Code.UNIMPLEMENTED, f"tensor `{name}` has type {kind}, which this server does not take")
     described = proto.tensor_shape
-    shape = [dim.size for dim in described.dim]
-    if described.unknown_rank or min(shape, default=0) < 0 or len(shape) > 32:
+    # A copy of a repeated field is read in a fraction of the time that the field itself takes.
+    shape = [dim.size for dim in described.dim[:]]
+    if described.unknown_rank or min(shape, default=0) < 0 or len(shape) > 32 or _boundless(shape):
         raise InvalidArgument(f"Tensor proto parsing error: `{name}` has no shape that a value can have")
     count = prod(shape)
     content = proto.tensor_content
@@ -51,16 +55,22 @@ def to_array(name: str, proto: tensor_pb2.TensorProto) -> Array:
         if dtype.hasobject or len(content) != count * dtype.itemsize:
             raise InvalidArgument(f"Tensor proto parsing error: `{name}` has content that does not fill {shape}")
         return np.frombuffer(content, dtype).reshape(shape)
-    field = getattr(proto, _FIELDS[proto.dtype])
+    name_of_field = _FIELDS[proto.dtype]
+    written = getattr(proto, name_of_field)[:]
     # Small integers lie in a field of larger ones.
-    written = np.dtype(np.int32) if _FIELDS[proto.dtype] == "int_val" else dtype
-    values = np.fromiter(field, written, len(field)).astype(dtype, copy=False)
+    held = _INT32 if name_of_field == "int_val" else dtype
+    values = np.fromiter(written, held, len(written)).astype(dtype, copy=False)
     if len(values) != count:
         # TensorFlow's rule: the last value stands for all that are not written.
         if not len(values) or len(values) > count or count > _MOST_REPEATED:
             raise InvalidArgument(f"Tensor proto parsing error: `{name}` has {len(values)} values for {shape}")
         values = np.concatenate([values, np.repeat(values[-1:], count - len(values))])
     return values if len(shape) == 1 else values.reshape(shape)
+
+
+def _boundless(shape: list[int]) -> bool:
+    """Whether a shape without elements has sizes that no array can have."""
+    return len(shape) > 1 and prod(size or 1 for size in shape) > _MOST_ELEMENTS
 
 
 def fill(proto: tensor_pb2.TensorProto, array: Array) -> None:

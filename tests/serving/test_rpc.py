@@ -156,6 +156,21 @@ def test_wrong_requests_are_refused_like_tensorflow_serving_does(prediction: Any
         "INVALID_ARGUMENT",
         "Tensor proto parsing error: `x` has 1 values for [1099511627776]",
     )
+    message.inputs["x"].tensor_shape.dim.add()
+    assert refusal(prediction.Predict, message) == (
+        "INVALID_ARGUMENT",
+        "Tensor proto parsing error: `x` has 1 values for [1099511627776, 0]",
+    )
+    del message.inputs["x"].float_val[:]
+    assert refusal(prediction.Predict, message) == (
+        "INVALID_ARGUMENT",
+        "input `x` has shape [1099511627776, 0], expected [-1] (-1: any size)",
+    )
+    message.inputs["x"].tensor_shape.dim[0].size = 2**62
+    assert refusal(prediction.Predict, message) == (
+        "INVALID_ARGUMENT",
+        "Tensor proto parsing error: `x` has no shape that a value can have",
+    )
 
 
 NAMES = st.sampled_from(["echo", "text", "flag", "single", "long_table", "pair", "scalar", "a", "b", ""])

@@ -219,8 +219,8 @@ class Soak:
         self._expect(number)
 
     def _expect(self, number: int) -> None:
-        now = self._lab.deployments.get("it")
-        assert (now.state, ask(now, PATH, QUESTION)) == ("serving", (200, answer(number))), now
+        # The proxy takes a replica that has begun again for one that is well until it has looked at it.
+        self._await_recovery(lambda now: ask(now, PATH, QUESTION) == (200, answer(number)))
         assert len(self._lab.containers()) == REPLICAS + 1, self._lab.containers()
 
     def _answers(self) -> bool:

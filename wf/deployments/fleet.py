@@ -32,6 +32,8 @@ _PREDICTIONS = "/var/log/predictions"
 _LOOK = 0.25
 _RELOAD_SECONDS = 15.0
 _CHECK_SECONDS = 10.0
+_QUESTIONS, _PAUSE = 3, 0.3
+"""A proxy whose worker is being replaced may drop a question: that says nothing of its replicas."""
 _LINES = 20
 
 
@@ -88,7 +90,12 @@ class Fleet:
         found = self._proxy()
         if found is None or found.phase != "running":
             return {}
-        return proxy.read_statistics(self._services.ask(found.id, proxy.STATISTICS))
+        for _ in range(_QUESTIONS):
+            counts = proxy.read_statistics(self._services.ask(found.id, proxy.STATISTICS))
+            if counts:
+                return counts
+            time.sleep(_PAUSE)
+        return {}
 
     def logs(self, replica: Seen, tail: int, masker: Masker) -> list[str]:
         """The last lines that it has printed."""
