@@ -26,6 +26,19 @@ if __name__ == "__main__":
 """
 
 
+RUN = ("run", "one.yaml", "--backend", "process")
+
+
+def make_project(folder: Path) -> None:
+    """One with a step, and a workflow of it."""
+    (folder / "wf.toml").touch()
+    (folder / "steps").mkdir()
+    (folder / "steps/__init__.py").write_text('STEPS = {"write": "steps.write"}\n')
+    (folder / "steps/write.py").write_text(STEP)
+    workflow = "jobs: {a: {uses: ./steps/write, with: {number: 1}, outputs: {out: {type: volume}}}}"
+    (folder / "one.yaml").write_text(workflow)
+
+
 def imported_by(folder: Path, *words: str) -> set[str]:
     """Which of the slow libraries a `wf` command has imported at its end."""
     program = (
@@ -48,15 +61,24 @@ def test_help_imports_nothing_slow(tmp_path: Path, words: list[str]) -> None:
 
 def test_a_run_of_steps_with_nothing_to_do_imports_nothing_slow(tmp_path: Path) -> None:
     """Once all is done, a run needs neither the YAML nor what checks it."""
-    (tmp_path / "wf.toml").touch()
-    (tmp_path / "steps").mkdir()
-    (tmp_path / "steps/__init__.py").write_text('STEPS = {"write": "steps.write"}\n')
-    (tmp_path / "steps/write.py").write_text(STEP)
-    workflow = "jobs: {a: {uses: ./steps/write, with: {number: 1}, outputs: {out: {type: volume}}}}"
-    (tmp_path / "one.yaml").write_text(workflow)
-    command = ["run", "one.yaml", "--backend", "process"]
-    assert "pydantic" in imported_by(tmp_path, *command)
-    assert imported_by(tmp_path, *command) == set()
+    make_project(tmp_path)
+    assert "pydantic" in imported_by(tmp_path, *RUN)
+    assert imported_by(tmp_path, *RUN) == set()
+
+
+def test_a_step_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python makes of it stays beside the code that runs use, and is no part of that."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    make_project(tmp_path)
+    imported_by(tmp_path, *RUN)
+    compiled = {path: path.stat().st_ino for path in tmp_path.glob(".wf/code/*/steps/__pycache__/*.pyc")}
+    assert {path.name.partition(".")[0] for path in compiled} == {"__init__", "write"}
+
+    imported_by(tmp_path, *RUN, "--no-cache")
+
+    assert {path: path.stat().st_ino for path in tmp_path.glob(".wf/code/*/steps/__pycache__/*.pyc")} == compiled
+    assert imported_by(tmp_path, *RUN) == set()
+    assert imported_by(tmp_path, "fsck") == set()
 
 
 @pytest.mark.docker

@@ -42,6 +42,15 @@ def test_files_that_are_not_python_belong_to_every_module(tmp_path: Path) -> Non
     assert set(imported_files(tmp_path, "p.one")) == {"p/one.py", "p/style.css"}
 
 
+def test_bytecode_belongs_to_no_module(tmp_path: Path) -> None:
+    """It comes and goes with the code that it was made of."""
+    files(tmp_path, p__one="")
+    (tmp_path / "p/__pycache__").mkdir()
+    (tmp_path / "p/__pycache__/one.cpython-311.pyc").touch()
+
+    assert set(imported_files(tmp_path, "p.one")) == {"p/one.py"}
+
+
 def test_the_steps_depend_on_what_they_use() -> None:
     """A change of the report page makes no new training."""
     train = imported_files(REPOSITORY, "steps.train")

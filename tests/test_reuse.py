@@ -44,6 +44,17 @@ def test_a_reused_job_points_to_the_run_that_really_ran(project: Project) -> Non
     assert project.decisions() == ["make from 1", "use from 1"]
 
 
+def test_a_later_run_of_another_workflow_counts_too(project: Project) -> None:
+    """The last execution stands for a job, whichever workflow it was part of."""
+    other = replace(plan("make", project.root, make=MAKE), workflow=project.root / "other.yaml")
+    project.run_plan(other, reuse=Reuse(allowed=False))
+
+    for _ in range(2):
+        project.run(GRAPH, make=MAKE, use=USE)
+
+        assert project.decisions() == ["make from 2", "use from 1"]
+
+
 def test_a_change_has_its_sentence_and_what_depends_on_it_runs_too(project: Project) -> None:
     """The job whose environment changed, and the one whose input came out differently."""
     changed = replace(MAKE, env={"MODE": "fast"}, leaves={"data": "13"})

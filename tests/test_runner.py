@@ -300,7 +300,7 @@ def test_datasets_pass_between_runs(project: Project) -> None:
 
 
 def test_code_of_steps(project: Project) -> None:
-    """A step gets a snapshot of `steps/` without bytecode; an edit makes a new one, no edit reuses it."""
+    """A step gets a snapshot of `steps/` with room for new bytecode; an edit makes a new one, no edit reuses it."""
     steps = project.root / "steps"
     (steps / "__pycache__").mkdir(parents=True)
     (steps / "__pycache__" / "x.pyc").write_text("")
@@ -318,8 +318,8 @@ def test_code_of_steps(project: Project) -> None:
     second = snapshot()
 
     assert first == again != second
-    assert tree(first) == {"steps": "/", "steps/train.py": "first"}
-    assert tree(second) == {"steps": "/", "steps/train.py": "second"}
+    assert tree(first) == {"steps": "/", "steps/__pycache__": "/", "steps/train.py": "first"}
+    assert tree(second) == {"steps": "/", "steps/__pycache__": "/", "steps/train.py": "second"}
 
 
 def test_state_outlives_failure(project: Project) -> None:

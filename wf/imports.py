@@ -28,7 +28,7 @@ def imported_files(top: Path, module: str) -> dict[str, str]:
         waiting += [name for name in _imports(content, inside) if name.partition(".")[0] == package]
         waiting.append(inside)
     for path in sorted((top / package).rglob("*")):
-        if path.is_file() and path.suffix != ".py":
+        if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__":
             found[str(path.relative_to(top))] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 

@@ -136,7 +136,7 @@ class ProcessBackend:
 
     def _environment(self, launch: Launch, inputs: Path) -> dict[str, str]:
         env = kept_environment() | self._host.variables(str(self._host.ca_bundle))
-        env |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **launch.env}
+        env |= {"PYTHONUNBUFFERED": "1", **launch.env}
         env |= {"PYTHONPATH": str(launch.code), "WF_INPUTS": str(inputs), "WF_OUTPUTS": str(launch.outputs.absolute())}
         if launch.state:
             env["WF_STATE"] = str(launch.state.absolute())

@@ -5,7 +5,6 @@ Its import takes longer than all else that a run of one container imports, and m
 
 import os
 import select
-import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    import socket
+
     from wf.control.http import Handler
     from wf.control.server import Server
 
@@ -104,13 +105,15 @@ class Control:
             listener = listen(doorway)
         except OSError:
             return ""  # the engine's address is not one of this machine
+        import socket
+
         self._listener = listener
         self._closing, closed = socket.socketpair()
         address = f"http://{doorway.host}:{listener.getsockname()[1]}"
         threading.Thread(target=self._serve, args=[listener, closed, address], name="control", daemon=True).start()
         return address
 
-    def _serve(self, listener: socket.socket, closed: socket.socket, address: str) -> None:
+    def _serve(self, listener: "socket.socket", closed: "socket.socket", address: str) -> None:
         """Wait for the first who asks, and begin to answer."""
         with closed:
             waiting = select.poll()
@@ -125,6 +128,8 @@ class Control:
                 self._server.start()
 
 
-def listen(doorway: Doorway) -> socket.socket:
+def listen(doorway: Doorway) -> "socket.socket":
     """A socket that listens at a doorway, on a port that is free."""
+    import socket
+
     return socket.create_server((doorway.bind, 0))

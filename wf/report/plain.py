@@ -1,6 +1,7 @@
 """A line for everything that happens: for pipes, files and CI."""
 
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import TextIO
 
 from wf.events import AttemptFailed, Event, JobFinished, JobLog, JobNote, JobStarted, Preparing, RunStarted
@@ -22,7 +23,7 @@ class PlainReport:
         """Write the event's line, if it has one."""
         if isinstance(event, RunStarted):
             self._width = min(_WIDEST_NAME, max(map(len, event.jobs), default=0))
-        clock = self._style.paint(event.at.astimezone(self._zone).strftime("%H:%M:%S"), "bright_black")
+        clock = self._style.paint(_clock(int(event.at.timestamp()), self._zone), "bright_black")
         text = plain_text(event, clock, self._width, self._style)
         if text is not None:
             self._stream.write(text + "\n")
@@ -30,6 +31,11 @@ class PlainReport:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@lru_cache(maxsize=1)
+def _clock(second: int, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(second, UTC).astimezone(zone).strftime("%H:%M:%S")
 
 
 def plain_text(event: Event, clock: str, width: int, style: Style) -> str | None:

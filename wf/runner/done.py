@@ -1,6 +1,8 @@
 """Jobs that need not run, as earlier executions stand for them: found one by one, recorded many at once."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Final
 
 from wf.cache import CacheKey
@@ -10,15 +12,17 @@ from wf.store import Store
 from wf.store.job_rows import JobEnd, ReusedJob
 from wf.store.layout import in_use
 from wf.store.records import InputRecord
+from wf.store.reuse import Earlier
 
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 1000
 
 
 class DoneBefore:
     """The jobs of one run that were found done since the last were recorded."""
 
-    def __init__(self, run: int, store: Store, emit: Emit) -> None:
+    def __init__(self, run: int, workflow: str, store: Store, emit: Emit) -> None:
         self._run = run
+        self._workflow = workflow
         self._store = store
         self._emit = emit
         self._found: list[ReusedJob] = []
@@ -29,7 +33,7 @@ class DoneBefore:
         """How the task ends without running, if an earlier execution can stand for it."""
         if not self._found:
             self._keeping.enter_context(in_use(self._store.layout.artifacts))
-        earlier = self._store.earlier(key)
+        earlier = self._earlier(key)
         if earlier is None:
             if not self._found:
                 self._keeping.close()
@@ -40,6 +44,15 @@ class DoneBefore:
         if len(self._found) >= _AT_ONCE:
             self.record()
         return end
+
+    def _earlier(self, key: CacheKey) -> Earlier | None:
+        known = self._run_before.get(key.digest)
+        return known if known and known.is_whole(key, self._store.artifacts) else self._store.earlier(key)
+
+    @cached_property
+    def _run_before(self) -> Mapping[str, Earlier]:
+        """Where most jobs of a run are found, if they are."""
+        return self._store.run_before(self._run, self._workflow)
 
     def record(self) -> None:
         """Write to the history what was found, and tell about it."""

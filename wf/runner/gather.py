@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +30,8 @@ def gather(parts: Mapping[str, Path], index: str, folder: Path) -> None:
     (folder / INDEX).write_text(index, encoding="utf-8")
     for name, part in parts.items():
         if part.is_dir():
+            import shutil
+
             shutil.copytree(part, folder / name, symlinks=True, copy_function=_link)
         else:
             _link(part, folder / name)
@@ -40,4 +41,6 @@ def _link(source: str | Path, target: str | Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:  # the file system has no links, or no more of this file
+        import shutil
+
         shutil.copy2(source, target, follow_symlinks=False)

@@ -72,7 +72,7 @@ class Scheduler:
         self._workflow = recorded_name(plan)
         self._shared = shared
         self._store = store
-        self._done_before = DoneBefore(shared.run, store, emit)
+        self._done_before = DoneBefore(shared.run, self._workflow, store, emit)
         self._emit = self._done_before.tell
         self._jobs = jobs
         self._reuse = reuse

@@ -11,7 +11,7 @@ from wf.store.claims import Claims
 from wf.store.database import Connection, connect
 from wf.store.history import History
 from wf.store.layout import Layout
-from wf.store.reuse import Earlier, LastExecution, find_earlier, last_execution
+from wf.store.reuse import Earlier, LastExecution, find_earlier, last_execution, run_before
 
 if TYPE_CHECKING:
     from wf.store.datasets import Datasets
@@ -99,6 +99,10 @@ class Store:
     def earlier(self, key: CacheKey) -> Earlier | None:
         """An execution with the same key that can stand for a new one."""
         return find_earlier(self._connection, self.artifacts, key)
+
+    def run_before(self, run: int, workflow: str) -> dict[str, Earlier]:
+        """Executions of the run before, if that was of the same workflow, by the digests of their keys."""
+        return run_before(self._connection, run, workflow)
 
     def last_execution(self, workflow: str, job: str, before_run: int | None = None) -> LastExecution | None:
         """How a job of a workflow, given by its path from the project's folder, was last started before a run."""

@@ -61,17 +61,20 @@ class Artifacts:
 
     def path(self, digest: str) -> Path:
         """Where the artifact lies, if it is there."""
-        return self._layout.artifacts / f"{digest[:2]}/{digest}"
+        return Path(self._place(digest))
+
+    def _place(self, digest: str) -> str:
+        return f"{self._layout.folder}/{self._layout.artifact(digest)}"
 
     def is_intact(self, digest: str) -> bool:
         """Whether the artifact is there and holds what it held when it was stored.
 
         Sizes and times of its files are compared; only where one of them differs is the content hashed again.
         """
-        place = f"{self._layout.artifacts}/{digest[:2]}/{digest}"
+        place = self._place(digest)
         try:
             seen = _stamp(place)
-            with contextlib.suppress(FileNotFoundError), open(f"{place}.stamps", "rb") as stamps:  # noqa: PTH123 - often
+            with contextlib.suppress(FileNotFoundError), open(f"{place}.stamps", "rb", 0) as stamps:  # noqa: PTH123 - often
                 if stamps.read() == seen.encode():
                     return True
             intact = read_manifest(Path(place)).artifact.digest == digest

@@ -15,9 +15,9 @@ from msgspec import Struct
 from wf.errors import WfError
 from wf.store.artifacts import Artifacts, UnkeepableFileError, read_manifest
 from wf.store.database import Connection, Row, transaction
-from wf.store.layout import JobFolder, Layout, link, locked, relative, remove_tree, unused
+from wf.store.layout import JobFolder, Layout, locked, remove_tree, unused
 from wf.store.records import Record
-from wf.store.snapshot import STEPS
+from wf.store.snapshot import code_digest
 from wf.store.transfer import stage
 
 
@@ -159,14 +159,17 @@ class _Check:
     def _check_links(self) -> None:
         for row in self._db.execute("SELECT run, job, name, digest FROM outputs").fetchall():
             place = self._layout.output(row["run"], row["job"], row["name"])
-            target = self._artifacts.path(row["digest"])
-            if place.is_symlink() and str(place.readlink()) == relative(place, target):
+            if place.is_symlink() and str(place.readlink()) == self._layout.to_artifact(row["digest"]):
                 continue
             self._fix(
                 f"{place.relative_to(self._layout.root)} does not lead to the output",
                 "made again",
-                partial(_relink, place, target),
+                partial(self._relink, *row),
             )
+
+    def _relink(self, run: int, job: str, output: str, digest: str) -> None:
+        remove_tree(self._layout.output(run, job, output))
+        self._layout.link_output(run, job, output, digest)
 
     # What the history does not name
 
@@ -195,7 +198,7 @@ class _Check:
     def _check_code(self) -> None:
         for folder in sorted(self._layout.code.iterdir()):
             self._tell(f"code {folder.name[:12]}")
-            if _digest(folder / STEPS) != folder.name:
+            if _code_digest(folder) != folder.name:
                 what = f"the copy of steps/ in {folder.relative_to(self._layout.root)} is damaged"
                 self._fix(what, "removed: the next run makes one", partial(_remove, folder))
 
@@ -209,15 +212,10 @@ def _remove(*paths: Path) -> None:
         remove_tree(path)
 
 
-def _relink(place: Path, target: Path) -> None:
-    remove_tree(place)
-    link(place, target)
-
-
-def _digest(path: Path) -> str:
-    """Of what lies there, if it can be read."""
+def _code_digest(folder: Path) -> str:
+    """Of the code that lies there, if it can be read."""
     try:
-        return read_manifest(path).artifact.digest
+        return code_digest(folder)
     except (OSError, UnkeepableFileError):
         return ""
 

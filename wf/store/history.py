@@ -1,6 +1,7 @@
 """Runs and their jobs: written by the runner's thread as they happen, read by commands and reports."""
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ from wf.plan import Plan
 from wf.store.artifacts import Artifact, Artifacts
 from wf.store.claims import Claims
 from wf.store.database import Connection, Row, transaction
-from wf.store.job_rows import JobEnd, ReusedJob, write_ends, write_start
-from wf.store.layout import Layout, below, link, remove_tree, unused
+from wf.store.job_rows import JobEnd, ReusedJob, write_ends, write_starts
+from wf.store.layout import Layout, below, remove_tree, unused
 from wf.store.owner import Owner, is_dead, this_process
 from wf.store.provenance import read_changes, read_commit
 from wf.store.records import AttemptRecord, InputRecord, JobRecord, OutputRecord, RunRecord
@@ -87,7 +88,7 @@ class History:
                 take_over(db, run, resumes, taken_over)
         for job in taken_over:
             for output, artifact in job.outputs.items():
-                link(self._layout.output(run, job.job, output), self._artifacts.path(artifact.digest))
+                self._layout.link_output(run, job.job, output, artifact.digest)
         return run
 
     def keep_changes(self, run: int, mask: Callable[[str], str]) -> None:
@@ -104,15 +105,14 @@ class History:
     def start_job(self, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str = "") -> None:
         """Record that a job's process runs, why it does, and what it was given."""
         with transaction(self._connection) as db:
-            write_start(db, run, job, key, inputs, reason)
+            write_starts(db, run, [(job, key, inputs)], reason)
 
     def reuse_jobs(self, run: int, jobs: Sequence[ReusedJob]) -> None:
         """Record that jobs did not have to run, with what stands for what they would have left, at once."""
         for each in jobs:
             self._link_outputs(run, each.job, each.end)
         with transaction(self._connection) as db:
-            for each in jobs:
-                write_start(db, run, each.job, each.key, each.inputs, "")
+            write_starts(db, run, [(each.job, each.key, each.inputs) for each in jobs])
             write_ends(db, run, [(each.job, each.end) for each in jobs])
 
     def fail_attempt(self, run: int, job: str, attempt: int, end: JobEnd) -> None:
@@ -134,7 +134,7 @@ class History:
 
     def _link_outputs(self, run: int, job: str, end: JobEnd) -> None:
         for output, artifact in end.outputs:
-            link(self._layout.output(run, job, output.name), self._artifacts.path(artifact.digest))
+            self._layout.link_output(run, job, output.name, artifact.digest)
 
     def finish_run(self, run: int, state: RunState, error: str = "", *, swept: bool = True) -> None:
         """Record that a run is over. Only one that could not go on has jobs that have not ended.
@@ -302,7 +302,7 @@ class History:
                 reason=row["reason"],
                 image=_image_name(images[row["name"]]),
                 image_stands_for=(images[row["name"]] or {}).get("stands_for", ""),
-                key=json.loads(row["key"]) if row["key"] else None,
+                key=msgspec.json.decode(row["key"]) if row["key"] else None,
                 inputs=tuple(inputs[row["name"]]),
                 outputs=tuple(outputs[row["name"]]),
                 metrics=metrics[row["name"]],
@@ -314,8 +314,10 @@ class History:
 
     def _log(self, run: int, job: str, cached_from: int | None) -> Path:
         """Its own, or that of the job whose outputs stand for its."""
-        own = self._layout.job(run, job).log
-        return own if cached_from is None or own.exists() else self._layout.job(cached_from, job).log
+        own = self._layout.log(run, job)
+        if cached_from is None or os.path.exists(own):  # noqa: PTH110 - of every job of every run
+            return Path(own)
+        return Path(self._layout.log(cached_from, job))
 
     def _output(self, row: Row) -> OutputRecord:
         return OutputRecord(

@@ -39,16 +39,19 @@ class ReusedJob(Struct, frozen=True):
     end: JobEnd
 
 
-def write_start(db: Connection, run: int, job: str, key: CacheKey, inputs: Iterable[InputRecord], reason: str) -> None:
-    """A job's process runs, or need not."""
-    db.execute(
+def write_starts(
+    db: Connection, run: int, starts: Iterable[tuple[str, CacheKey, Iterable[InputRecord]]], reason: str = ""
+) -> None:
+    """The processes of jobs run, or need not."""
+    starts, moment = tuple(starts), as_text(now())
+    db.executemany(
         "UPDATE jobs SET state = 'running', started = ?, key = ?, key_digest = ?, reason = ? "
         "WHERE run = ? AND name = ?",
-        (as_text(now()), key.text, key.digest, reason, run, job),
+        [(moment, key.text, key.digest, reason, run, job) for job, key, _ in starts],
     )
     db.executemany(
         "INSERT OR REPLACE INTO inputs (run, job, name, source, digest) VALUES (?, ?, ?, ?, ?)",
-        [(run, job, each.name, each.source, each.digest) for each in inputs],
+        [(run, job, each.name, each.source, each.digest) for job, _, inputs in starts for each in inputs],
     )
 
 

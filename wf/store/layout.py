@@ -149,31 +149,44 @@ class Layout:
         """The folder of a volume that jobs of a run share, which stays as empty as they find it."""
         return self.run(run) / "volumes" / name
 
+    def artifact(self, digest: str) -> str:
+        """Where an artifact lies, from the store's folder."""
+        return f"artifacts/{digest[:2]}/{digest}"
+
     def output(self, run: int, job: str, output: str) -> Path:
         """A link to an output of a run, under a name that a person can type."""
-        return self.runs / f"{run}/outputs/{_as_file_name(job)}/{_as_file_name(output)}"
+        return Path(self._output(run, job, output))
 
     def outputs(self, run: int, job: str) -> Path:
         """The folder of the links to what a job of a run has left."""
-        return self.runs / f"{run}/outputs/{_as_file_name(job)}"
+        return Path(os.path.dirname(self._output(run, job, "")))  # noqa: PTH120 - as below
+
+    def _output(self, run: int, job: str, output: str) -> str:
+        return f"{self.runs}/{run}/outputs/{_as_file_name(job)}/{_as_file_name(output)}"
+
+    def link_output(self, run: int, job: str, output: str, digest: str) -> None:
+        """Make the link to an output of a run, which stays right when the whole project is moved."""
+        place = self._output(run, job, output)
+        try:
+            os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120 - in every run, of many outputs
+            os.symlink(self.to_artifact(digest), place)  # noqa: PTH211 - as above
+        except OSError as error:
+            raise EnvironmentProblem(f"{place} cannot be written: {error.strerror}") from error
+
+    def to_artifact(self, digest: str) -> str:
+        """What the link to an output holds that is this artifact."""
+        return f"../../../../{self.artifact(digest)}"
 
     def job(self, run: int, job: str) -> JobFolder:
         """The folder of a job in a run."""
-        return JobFolder(self.runs / f"{run}/jobs/{_as_file_name(job)}")
+        return JobFolder(Path(self._job(run, job)))
 
+    def log(self, run: int, job: str) -> str:
+        """What a job of a run printed, if it ran there."""
+        return f"{self._job(run, job)}/log"
 
-def link(place: Path, target: Path) -> None:
-    """Make a link that stays right when the whole project is moved."""
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120 - as below
-        os.symlink(relative(place, target), place)  # noqa: PTH211
-    except OSError as error:
-        raise EnvironmentProblem(f"{place} cannot be written: {error.strerror}") from error
-
-
-def relative(place: Path, target: Path) -> str:
-    """What a link at `place` to the target holds."""
-    return os.path.relpath(target, os.path.dirname(place))  # noqa: PTH120 - in every run, of many outputs
+    def _job(self, run: int, job: str) -> str:
+        return f"{self.runs}/{run}/jobs/{_as_file_name(job)}"
 
 
 def below(path: Path, root: Path) -> str:

@@ -1,4 +1,8 @@
-"""The code of a run: a read-only copy of `steps/`, named by its content, so that edits do not reach a running job."""
+"""The code of a run: a read-only copy of `steps/`, named by its content, so that edits do not reach a running job.
+
+Beside the code it has room for what Python makes of it, which is no part of the content: a step that is a process of
+this machine is compiled when it first starts, and not each time.
+"""
 
 import os
 from pathlib import Path
@@ -7,10 +11,11 @@ from wf.store.artifacts import read_manifest
 from wf.store.layout import Layout, flush_folder, in_use, remove_tree
 
 STEPS = "steps"
+CACHE = "__pycache__"
 
 
 def code_digest(root: Path) -> str:
-    """The digest of a project's `steps/` as it is now; nothing if it has none."""
+    """The digest of the `steps/` in a folder as they are now; nothing if it has none."""
     steps = root / STEPS
     return read_manifest(steps, keep=_belongs).artifact.digest if steps.exists() else ""
 
@@ -35,7 +40,7 @@ def _snapshot(layout: Layout) -> tuple[str, Path]:
         shutil.copytree(source, copy / STEPS, symlinks=True, ignore=_ignored)
         # The files may have been edited since: what was copied is what counts.
         digest = read_manifest(copy / STEPS, normalise=True, flush=True).artifact.digest
-        (copy / STEPS).chmod(0o555)
+        _make_caches(copy / STEPS)
         place = layout.code / digest
         try:
             flush_folder(copy)
@@ -48,8 +53,16 @@ def _snapshot(layout: Layout) -> tuple[str, Path]:
     return digest, place
 
 
+def _make_caches(top: Path) -> None:
+    for folder, _, files in os.walk(top):
+        if any(name.endswith(".py") for name in files):
+            Path(folder).chmod(0o755)
+            Path(folder, CACHE).mkdir()
+        Path(folder).chmod(0o555)
+
+
 def _belongs(name: str) -> bool:
-    return not name.startswith(".") and name != "__pycache__" and not name.endswith((".pyc", ".pyo"))
+    return not name.startswith(".") and name != CACHE and not name.endswith((".pyc", ".pyo"))
 
 
 def _ignored(_folder: str, names: list[str]) -> set[str]:
