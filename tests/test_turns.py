@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Project, job
+from tests.harness import Project, ScriptedBackend, job, plan
 from wf.backends.base import Launch, NotWantedError, Turn
+from wf.backends.fake import FakeHandle
+from wf.errors import EngineGone
 from wf.events import JobStarted
 from wf.plan import Retry
 from wf.runner.messages import Mailbox
@@ -95,6 +97,37 @@ def test_a_job_that_was_only_made_ready_has_not_begun(tmp_path: Path) -> None:
         "a cancelled: stopped by the user",
     ]
     assert not project.store.layout.job(1, "b").outputs.exists()
+
+
+class _Away(ScriptedBackend):
+    """Its engine goes away while `b` is made ready."""
+
+    was_given_up = False
+
+    def start(self, launch: Launch, turn: Turn) -> FakeHandle:
+        if launch.task.id == "b":
+            raise EngineGone("no engine answers")
+        return super().start(launch, turn)
+
+    def await_engine(self, patience: float, given_up: threading.Event) -> bool:
+        self.was_given_up = given_up.wait(60)
+        return False
+
+
+def test_an_engine_is_not_waited_for_on_behalf_of_what_was_given_up(tmp_path: Path) -> None:
+    """A job that was made ready while its engine went away ends with the run."""
+    project = Project(tmp_path)
+
+    def interrupt(_: Launch) -> None:
+        _until(lambda: "b note: no engine answers: waiting for it, up to 120 s" in project.story())
+        os.kill(os.getpid(), signal.SIGINT)
+        _until(lambda: "b cancelled: stopped by the user" in project.story())
+
+    backend = _Away({"a": interrupt})
+    result = project.run_plan(plan("a, b", tmp_path), at_once=1, backend=backend)
+
+    assert result.jobs == {"a": "cancelled", "b": "cancelled"}
+    assert backend.was_given_up
 
 
 def test_nothing_is_looked_after_while_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,6 +237,7 @@ class Scheduler:
     def _withdraw(self, running: Running) -> None:
         """Let go of one that was made ready."""
         del self._ready[running.task.id]
+        running.worker.told_to_end.set()
         running.worker.turn.give_up()
         self._cleaning.append(running.worker)
         if running.claim is not None:
