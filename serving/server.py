@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _RUNNING_THREADS: Final = 4
 """Each function of a model uses one, unless the batching parameters say more."""
+_SWITCH_SECONDS: Final = 0.0005
+"""So long may a thread keep Python's lock that loads a model, while requests wait for it: a tenth of the usual."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     # What the imports have made is never garbage: looking through it would stop all requests for a tenth of a second.
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         uvloop.run(_until_signal(settings))
     except (OSError, ServingError) as error:

@@ -31,6 +31,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from tests.fuzz.documents import DOCUMENTS, KEYS, VALUES
 from tests.serving.running import Client, process
 from tests.serving.saved_models import echo, examples_model, half_plus
 
@@ -41,21 +42,6 @@ MODEL = "/tensorflow.serving.ModelService/"
 HEALTH = "/grpc.health.v1.Health/Check"
 MODELS = ("half", "echo", "examples", "nobody")
 SIGNATURES = ("", "pair", "text", "scalar", "classify", "regress", "other")
-KEYS = ("instances", "inputs", "examples", "context", "signature_name", "x", "a", "b", "b64", "text", "short", "scalar")
-VALUES: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1.5, 2**31, 2**63, 2**64, -(2**63) - 1, 1e308, float("nan"), float("-inf")),
-    *("", "a", "\0", "é", "\ud800", "x" * 3000, "serving_default", "picture_bytes", "pair", "uneven", "long_table"),
-    *([], {}, [[]], [[1], [1, 2]], {"b64": "AA=="}, {"b64": "!"}, {"b64": 1}, {"x": 1}, [{"x": 1}, 1]),
-)
-DOCUMENTS: tuple[dict[str, Any], ...] = (
-    {"instances": [1.0, 2.0]},
-    {"inputs": {"x": [1, 2]}},
-    {"signature_name": "pair", "instances": [{"a": 1, "b": [1, 2]}, {"a": 2, "b": [3, 4]}]},
-    {"signature_name": "picture_bytes", "instances": [{"b64": "AAEC"}]},
-    {"signature_name": "long_table", "inputs": [[1, 2], [3, 4]]},
-    {"signature_name": "text", "instances": ["a", "é", {"b64": "/w=="}]},
-    {"signature_name": "classify", "context": {"y": 1.0}, "examples": [{"x": 1.0}, {"x": [2.0]}]},
-)
 PATHS = tuple(
     f"/v1/models/{name}{place}:{verb}"
     for name in MODELS

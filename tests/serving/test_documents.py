@@ -4,6 +4,7 @@ import argparse
 import re
 
 import pytest
+import yaml
 
 from serving.flags import build_parser
 from tests.projects import REPOSITORY
@@ -37,3 +38,22 @@ def test_the_request_of_the_document_is_answered(half: Client) -> None:
 def test_the_addresses_of_the_document_are_there(half: Client, path: str) -> None:
     """Each can be looked at."""
     assert half.send("GET", path.replace("NAME", "half"))[0] == 200
+
+
+def test_the_description_for_programs_is_true(half: Client) -> None:
+    """Every address that it has is there, and answers with a status that it names; the only model is well asked."""
+    described = yaml.safe_load((REPOSITORY / "docs" / "serving-openapi.yaml").read_text())
+    statuses = {}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            asked = path.format(name="half", version=2, label="none")
+            status, answer = half.send(method.upper(), asked, b'{"instances": [1.0]}' if method == "post" else None)
+            assert str(status) in operation["responses"], (asked, status, answer)
+            assert not answer.startswith(b'{"error":"No handler')
+            assert b"Malformed request" not in answer
+            statuses[path] = status
+    assert [path for path, status in statuses.items() if status != 200] == [
+        "/v1/models/{name}/labels/{label}:predict",
+        "/v1/models/{name}:classify",
+        "/v1/models/{name}:regress",
+    ]
