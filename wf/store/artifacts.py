@@ -61,7 +61,7 @@ class Artifacts:
 
     def path(self, digest: str) -> Path:
         """Where the artifact lies, if it is there."""
-        return Path(self._place(digest))
+        return self._layout.folder / self._layout.artifact(digest)
 
     def _place(self, digest: str) -> str:
         return f"{self._layout.folder}/{self._layout.artifact(digest)}"

@@ -239,6 +239,8 @@ def connect(path: Path) -> Connection:
         connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         connection.row_factory = Row
         connection.execute("PRAGMA foreign_keys = ON")
+        # The changes of a thousand jobs at once need more than the usual 2 MiB: they would be written, and read again.
+        connection.execute("PRAGMA cache_size = -16384")  # KiB, taken as needed
         if _version(connection) != SCHEMA:
             _migrate(connection, path)
         # In WAL mode, to which _migrate has set the file, a power cut may lose the last moment but breaks nothing.

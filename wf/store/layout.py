@@ -155,20 +155,18 @@ class Layout:
 
     def output(self, run: int, job: str, output: str) -> Path:
         """A link to an output of a run, under a name that a person can type."""
-        return Path(self._output(run, job, output))
+        return self.runs / f"{run}/outputs/{_as_file_name(job)}/{_as_file_name(output)}"
 
     def outputs(self, run: int, job: str) -> Path:
         """The folder of the links to what a job of a run has left."""
-        return Path(os.path.dirname(self._output(run, job, "")))  # noqa: PTH120 - as below
-
-    def _output(self, run: int, job: str, output: str) -> str:
-        return f"{self.runs}/{run}/outputs/{_as_file_name(job)}/{_as_file_name(output)}"
+        return self.runs / f"{run}/outputs/{_as_file_name(job)}"
 
     def link_output(self, run: int, job: str, output: str, digest: str) -> None:
         """Make the link to an output of a run, which stays right when the whole project is moved."""
-        place = self._output(run, job, output)
+        folder = f"{self.runs}/{run}/outputs/{_as_file_name(job)}"
+        place = f"{folder}/{_as_file_name(output)}"
         try:
-            os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120 - in every run, of many outputs
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - in every run, of many outputs
             os.symlink(self.to_artifact(digest), place)  # noqa: PTH211 - as above
         except OSError as error:
             raise EnvironmentProblem(f"{place} cannot be written: {error.strerror}") from error
