@@ -73,10 +73,12 @@ def _texts(rows: pl.DataFrame) -> tuple[Any, ...]:
 def measure_epochs(split_folder: Path, rounds: int) -> None:
     """Print both ways to train the article's model, and what they reach on validation rows after as many epochs."""
     from steps.recommender import data, training, validation
+    from steps.recommender.allocation import keep_freed_memory
     from steps.recommender.config import TrainingConfig
     from steps.recommender.models import build_model
     from steps.recommender.training_data import encode_training_data
 
+    keep_freed_memory()  # as the step does; plain Keras gains by it, too
     split = data.read_split(split_folder)
     training_data, config = encode_training_data(split), TrainingConfig(batch_size=BATCH)
     model = build_model(config, training_data.basis())

@@ -40,7 +40,9 @@ def replicated_step(model: RatingModel, strategy: Any) -> Any:
         start, stop = replica * rows // replicas, (replica + 1) * rows // replicas
         # A replica without rows looks at one that counts for nothing, for the mean of none is no number.
         own = {
-            name: column[tf.minimum(start, rows - 1) : tf.maximum(stop, start + 1)] for name, column in batch.items()
+            name: column[tf.minimum(start, rows - 1) : tf.maximum(stop, start + 1)]
+            for name, column in batch.items()
+            if name != "by_title"  # the order of a whole batch
         }
         with tf.GradientTape() as tape:
             loss = (

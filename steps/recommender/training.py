@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from steps.entry import StepError
 from steps.recommender import checkpoint, data, replicas
+from steps.recommender.allocation import keep_freed_memory
 from steps.recommender.checkpoint import Checkpoint
 from steps.recommender.config import WITH_FEATURES, TrainingConfig
 from steps.recommender.data import Columns
@@ -64,6 +65,7 @@ def begin(split: Path, config: TrainingConfig, scratch: Path) -> TrainingData:
     )
     if isinstance(training_data.train, StoredColumns):
         print("rows are streamed from disk")
+    keep_freed_memory()
     device, lower = prepare_device(), lower_type(config)
     multiplying = f", multiplying in {lower.name}" if lower and config.model in WITH_FEATURES else ""
     print(f"device: {device}{multiplying}", flush=True)

@@ -1,17 +1,20 @@
 """The article's model: two embeddings and a multilayer perceptron."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from steps.recommender.config import TrainingConfig
-from steps.recommender.data import RatingScale
+from steps.recommender.data import Columns, RatingScale
 from steps.recommender.explain import Explanation, by_integrated_gradients, pairs
 from steps.recommender.models.base import Basis, Features, RatingModel, starting_from
 from steps.recommender.models.context import Context
-from steps.recommender.models.gradients import lookup, lowered, product, raised
+from steps.recommender.models.gradients import lookup, lookup_sorted, lowered, product, raised
 from steps.recommender.precision import lower_type
 from steps.recommender.vocabulary import OOV_ROW
 
@@ -87,7 +90,19 @@ class RankingModel(RatingModel):
         first, size = self.hidden[0], self.user_embedding.output_dim
         users = tf.matmul(self.user_embedding.embeddings, first.kernel[:size])
         titles = tf.matmul(self.title_embedding.embeddings, first.kernel[size:]) + first.bias
-        return first.activation(lookup(users, features["user"]) + lookup(titles, features["title"]))
+        user, title = features["user"], features["title"]
+        if "by_title" in features:
+            return first.activation(lookup_sorted(users, user) + lookup(titles, title, features["by_title"]))
+        return first.activation(lookup(users, user, tf.argsort(user)) + lookup(titles, title, tf.argsort(title)))
+
+    def training_batches(self, rows: Columns, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
+        """Batches in the order of their users, where that makes gradients quick; `by_title` is the order of titles."""
+        for count, batch in super().training_batches(rows, size):
+            yield count, sorted_batch(batch) if self.multiplies_tables else batch
+
+    def batch_signature(self, columns: Columns) -> dict[str, tf.TensorSpec]:
+        """The shapes and types of what `training_batches` makes of `columns`."""
+        return super().batch_signature(sorted_batch(columns) if self.multiplies_tables else columns)
 
     def _finish(self, activations: tf.Tensor, start: int, training: bool) -> tf.Tensor:
         """The rating of each row from what the hidden layer `start` reads, [rows, numbers]."""
@@ -117,6 +132,13 @@ class RankingModel(RatingModel):
     def compute_loss(self, features: Features, training: bool = False) -> tf.Tensor:
         """The loss of a batch without regularisation, a scalar; updates the metric `rmse`."""
         return tf.reduce_mean(self.task(labels=features["rating"], predictions=self(features, training=training)))
+
+
+def sorted_batch(batch: Columns) -> dict[str, npt.NDArray[Any]]:
+    """The rows in the order of their users, and as `by_title` (int32) what would sort them by title."""
+    by_user = np.argsort(batch["user"], kind="stable")
+    columns = {name: column[by_user] for name, column in batch.items()}
+    return {**columns, "by_title": np.argsort(columns["title"], kind="stable").astype(np.int32)}
 
 
 class ScaledCrossentropy(tf.keras.losses.Loss):  # type: ignore[misc]
