@@ -49,7 +49,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
             name: {"inputs": inputs, "outputs": {"rating": "float32"}}
             for name, inputs in saved_model.signatures_of(trained).items()
         }
-        | {name: {"inputs": inputs, "outputs": OUTPUTS} for name, inputs in saved_model.RECOMMEND.items()},
+        | {name: {"inputs": inputs, "outputs": OUTPUTS} for name, inputs in saved_model.lists_of(trained).items()},
         "rating_scale": asdict(trained.scale),
         "model": trained.config.model,
         "smoke_test": smoke,

@@ -1,9 +1,15 @@
 """Who asks, by what a request says of them: the profile of an age, gender and occupation, in TensorFlow's graph."""
 
+from typing import Final
+
 import numpy as np
 import tensorflow as tf
 
 from steps.recommender.profiles import AGE_NAMES, AGES, Profiles
+
+DEMOGRAPHICS: Final = {"age": "int32", "gender": "string", "occupation": "string"}
+"""What a request may say of who asks, all [rows]: the age in years, 0 where it is not known; the others as the data has
+them, "" where they are not known."""
 
 
 class AskedProfiles(tf.Module):  # type: ignore[misc]

@@ -10,11 +10,19 @@ import tensorflow as tf
 from steps.entry import StepError
 from steps.recommender.models.history import REMEMBERED
 from steps.recommender.trained_model import TrainedModel
-from steps.recommender.vocabulary import OOV_ROW
+from steps.recommender.vocabulary import OOV_ROW, Rows
 
 
-def check_lists(trained: TrainedModel, request: Mapping[str, Any], answer: Mapping[str, Any], tolerance: float) -> None:
+def check_lists(
+    trained: TrainedModel,
+    request: Mapping[str, Any],
+    profiles: Rows | None,
+    answer: Mapping[str, Any],
+    tolerance: float,
+) -> None:
     """Compare the answer of the signature `recommend`, by output, with the scores of the trained model, for each row.
+
+    `profiles` are those of the users that the request describes.
 
     Raises:
         StepError: a list has a title that it should not, a score that is not the title's, or not the best ones.
@@ -22,7 +30,8 @@ def check_lists(trained: TrainedModel, request: Mapping[str, Any], answer: Mappi
     rows = {title: row for row, title in enumerate(trained.vocabulary.titles, start=1)}
     for place, user in enumerate(request["user_id"]):
         one = {name: column[place] for name, column in request.items()}
-        scores = _scores(trained, user, one, rows)
+        profile = {} if profiles is None else {"profile": tf.constant(profiles[place : place + 1])}
+        scores = _scores(trained, user, profile, one, rows)
         listed = [title for title in answer["titles"][place] if title]
         answered = np.asarray(answer["scores"][place][: len(listed)], np.float64)
         expected = np.array([scores[rows[title]] for title in listed])
@@ -34,7 +43,11 @@ def check_lists(trained: TrainedModel, request: Mapping[str, Any], answer: Mappi
 
 
 def _scores(
-    trained: TrainedModel, user: str, one: Mapping[str, Any], rows: Mapping[str, int]
+    trained: TrainedModel,
+    user: str,
+    profile: Mapping[str, tf.Tensor],
+    one: Mapping[str, Any],
+    rows: Mapping[str, int],
 ) -> npt.NDArray[np.float32]:
     """The score of each title, minus infinity for those that are to be left out."""
     train = trained.basis.train
@@ -53,7 +66,7 @@ def _scores(
     }
     history["known"] = tf.ones_like(history["rating"])
     asked = {"user": tf.constant([known], tf.int32), "timestamp": tf.constant([one["timestamp"]], tf.int64)}
-    scores: npt.NDArray[np.float32] = np.array(trained.model.score_titles(asked, history))[0]
+    scores: npt.NDArray[np.float32] = np.array(trained.model.score_titles({**asked, **profile}, history))[0]
     excluded = [rows.get(title, OOV_ROW) for title in one["exclude_titles"]]
     scores[[OOV_ROW, *train["title"][own], *given_rows, *excluded]] = -np.inf
     return scores

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import tensorflow as tf
 
+from steps.recommender.asked_profiles import DEMOGRAPHICS, AskedProfiles
 from steps.recommender.explain import Explanation, pairs
 from steps.recommender.models.base import Features
 from steps.recommender.models.history import REMEMBERED
@@ -28,7 +29,7 @@ INPUTS: Final = {
     "per_genre": "int32",
 }
 """The inputs, all [rows], a row for each user; what begins with `history_` is [rows, ratings], `exclude_titles`
-[rows, titles], both filled up with empty titles."""
+[rows, titles], both filled up with empty titles. Those of `DEMOGRAPHICS` may come besides."""
 OUTPUTS: Final = {
     "titles": "string",
     "scores": "float32",
@@ -54,9 +55,10 @@ class Recommender(tf.Module):  # type: ignore[misc]
         trained: TrainedModel,
         users: tf.lookup.StaticHashTable,
         titles: tf.lookup.StaticHashTable,
+        profiles: AskedProfiles | None = None,
         find: Find | None = None,
     ) -> None:
-        """`find` looks for candidates; without it, they are all titles."""
+        """`profiles` reads what requests say of who asks; `find` looks for candidates: without it, all titles."""
         super().__init__()
         model = trained.model
         # Functions, not the model: what is an attribute of a module is saved with it.
@@ -65,7 +67,7 @@ class Recommender(tf.Module):  # type: ignore[misc]
         self._rate = model.rate
         self._remembers = model.remembers
         self._scale = trained.scale
-        self._users, self._titles = users, titles
+        self._users, self._titles, self._profiles = users, titles, profiles
         self._texts = tf.constant(["", *trained.vocabulary.titles])
         self._differences = Titles(model.title_vectors(), trained.basis.titles.genres)
         self._seen = SeenRatings(trained.basis.train, len(trained.vocabulary.users))
@@ -81,6 +83,9 @@ class Recommender(tf.Module):  # type: ignore[misc]
         """
         user = self._users.lookup(inputs["user_id"])
         asked = {"user": user, "timestamp": inputs["timestamp"]}
+        if self._profiles and "age" in inputs:
+            said = (inputs[name] for name in DEMOGRAPHICS)
+            asked["profile"] = self._profiles.rows(user, *said)
         stored, given = self._seen.of(user), self._given(inputs)
         history = _joined(latest(stored, REMEMBERED), given) if self._remembers else stored
         excluded = self._titles.lookup(inputs["exclude_titles"])

@@ -16,9 +16,8 @@ import tensorflow as tf
 
 from steps.entry import StepError
 from steps.recommender import load_and_predict, warmup
-from steps.recommender.asked_profiles import AskedProfiles
+from steps.recommender.asked_profiles import DEMOGRAPHICS, AskedProfiles
 from steps.recommender.check_lists import check_lists
-from steps.recommender.profiles import Profiles
 from steps.recommender.recommend import INPUTS, MATRICES, Find, Recommender
 from steps.recommender.trained_model import TrainedModel
 from steps.recommender.vocabulary import OOV_ROW, Rows
@@ -44,9 +43,6 @@ HISTORY_SIGNATURE: Final = {
 }
 """What models that remember have besides; what is of the history is [rows, ratings]."""
 
-DEMOGRAPHICS: Final = {"age": "int32", "gender": "string", "occupation": "string"}
-"""What a request may say of who asks, all [rows]: the age in years, 0 where it is not known; the others as the data has
-them, "" where they are not known."""
 DEMOGRAPHIC_SIGNATURE: Final = {"with_demographics": {**SIGNATURES["serving_default"], **DEMOGRAPHICS}}
 """What models have besides that have learned from demographics."""
 
@@ -58,6 +54,8 @@ SAMPLED: Final = ("one row", "unknown ids")
 
 RECOMMEND: Final = {"recommend": INPUTS}
 """The signature that ranks titles: `steps.recommender.recommend` says what it answers."""
+DEMOGRAPHIC_LISTS: Final = {"recommend_with_demographics": {**INPUTS, **DEMOGRAPHICS}}
+"""What models have besides that have learned from demographics."""
 
 _SMOKE_SECONDS: Final = 300
 _WHO: Final[Mapping[str, Sequence[Any]]] = {
@@ -68,9 +66,14 @@ _WHO: Final[Mapping[str, Sequence[Any]]] = {
 
 
 def signatures_of(trained: TrainedModel) -> dict[str, dict[str, str]]:
-    """The inputs and their types of each signature that `trained` is exported with."""
+    """The inputs and their types of each signature that answers ratings, with which `trained` is exported."""
     of_history = HISTORY_SIGNATURE if trained.model.remembers else {}
     return {**SIGNATURES, **of_history, **(DEMOGRAPHIC_SIGNATURE if trained.profiles else {})}
+
+
+def lists_of(trained: TrainedModel) -> dict[str, dict[str, str]]:
+    """The same of each signature that answers lists."""
+    return {**RECOMMEND, **(DEMOGRAPHIC_LISTS if trained.profiles else {})}
 
 
 class RatingService(tf.Module):  # type: ignore[misc]
@@ -84,12 +87,13 @@ class RatingService(tf.Module):  # type: ignore[misc]
         # A function, not the model: what is an attribute of a module is saved with it.
         self._rate = trained.model.rate
         self._rate_with_history = trained.model.rate_with_history
-        self._signatures = {**signatures_of(trained), **RECOMMEND}
+        self._signatures = {**signatures_of(trained), **lists_of(trained)}
+        self._list_signatures = tuple(lists_of(trained))
         self._last_moment = tf.constant(trained.last_moment, tf.int64)
         self._users = _lookup(trained.vocabulary.users)
         self._titles = _lookup(trained.vocabulary.titles)
         self._asked_profiles = AskedProfiles(trained.profiles) if trained.profiles else None
-        self._recommender = Recommender(trained, self._users, self._titles, find)
+        self._recommender = Recommender(trained, self._users, self._titles, self._asked_profiles, find)
 
     def signatures(self) -> dict[str, Any]:
         """The concrete function of each of the model's signatures."""
@@ -130,13 +134,14 @@ class RatingService(tf.Module):  # type: ignore[misc]
             }
             return {"rating": self._rate_with_history(asked, history)}
 
-        functions = (serving_default, without_timestamp, with_demographics, with_history, self._recommender.recommend)
+        rating = (serving_default, without_timestamp, with_demographics, with_history)
+        functions: dict[str, Any] = {function.__name__: function for function in rating}
+        functions |= dict.fromkeys(self._list_signatures, self._recommender.recommend)
         return {
-            function.__name__: tf.function(function).get_concrete_function(
-                **{column: _spec(column, kind) for column, kind in self._signatures[function.__name__].items()}
+            name: tf.function(functions[name]).get_concrete_function(
+                **{column: _spec(column, kind) for column, kind in inputs.items()}
             )
-            for function in functions
-            if function.__name__ in self._signatures
+            for name, inputs in self._signatures.items()
         }
 
 
@@ -145,7 +150,7 @@ def export(trained: TrainedModel, folder: Path) -> None:
     service = RatingService(trained)
     tf.saved_model.save(service, str(folder), signatures=service.signatures())
     requests = smoke_requests(trained)
-    warmup.write(folder, {**signatures_of(trained), **RECOMMEND}, (requests[name] for name in SAMPLED))
+    warmup.write(folder, {**signatures_of(trained), **lists_of(trained)}, (requests[name] for name in SAMPLED))
 
 
 def smoke_requests(trained: TrainedModel) -> dict[str, Request]:
@@ -174,9 +179,9 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
     Raises:
         StepError: it cannot be loaded, an answer differs by more than `TOLERANCE`, or one is outside the scale.
     """
-    signatures, requests = signatures_of(trained), smoke_requests(trained)
-    asked = {**{signature: list(requests) for signature in signatures}, "recommend": list(SAMPLED)}
-    answers = _ask_in_fresh_process(folder, {**signatures, **RECOMMEND}, requests, asked)
+    signatures, lists, requests = signatures_of(trained), lists_of(trained), smoke_requests(trained)
+    asked = {**{name: list(requests) for name in signatures}, **{name: list(SAMPLED) for name in lists}}
+    answers = _ask_in_fresh_process(folder, {**signatures, **lists}, requests, asked)
     expected = {
         signature: {
             name: expected_ratings(trained, {column: request[column] for column in inputs})
@@ -197,8 +202,11 @@ def smoke_test(trained: TrainedModel, folder: Path) -> dict[str, Any]:
             if not difference <= TOLERANCE:
                 raise StepError(f"smoke test: {signature} answers {name} {difference} off the trained model's rating")
             largest = max(largest, difference)
-    for name in SAMPLED:
-        check_lists(trained, requests[name], answers["recommend"][name], TOLERANCE)
+    for signature, inputs in lists.items():
+        for name in SAMPLED:
+            request = {column: requests[name][column] for column in inputs}
+            profile = _profiles(trained, request)
+            check_lists(trained, request, profile, answers[signature][name], TOLERANCE)
     by_default = expected["serving_default"]
     return {
         "largest_difference": largest,
@@ -233,16 +241,21 @@ def expected_ratings(trained: TrainedModel, request: Request) -> npt.NDArray[np.
             {"title": title, "timestamp": timestamp}, history
         ).numpy()
         return rated
+    asked: dict[str, npt.NDArray[Any]] = {"user": _users(trained, request), "title": title, "timestamp": timestamp}
+    profile = _profiles(trained, request)
+    return trained.model.predict_ratings(asked if profile is None else {**asked, "profile": profile})
+
+
+def _users(trained: TrainedModel, request: Request) -> Rows:
     users = {user: row for row, user in enumerate(trained.vocabulary.users, start=1)}
-    user = np.array([users.get(user, OOV_ROW) for user in request["user_id"]], np.int32)
-    asked: dict[str, npt.NDArray[Any]] = {"user": user, "title": title, "timestamp": timestamp}
-    if trained.profiles and "age" in request:
-        asked["profile"] = _profiles(trained.profiles, user, request)
-    return trained.model.predict_ratings(asked)
+    return np.array([users.get(user, OOV_ROW) for user in request["user_id"]], np.int32)
 
 
-def _profiles(profiles: Profiles, user: Rows, request: Request) -> Rows:
-    """What `AskedProfiles` finds, looked up without TensorFlow's tables."""
+def _profiles(trained: TrainedModel, request: Request) -> Rows | None:
+    """What `AskedProfiles` finds, looked up without TensorFlow's tables; None where the request may not say it."""
+    if trained.profiles is None or "age" not in request:
+        return None
+    profiles, user = trained.profiles, _users(trained, request)
     schema = {name: pl.Int32 if kind == "int32" else pl.String for name, kind in DEMOGRAPHICS.items()}
     said = pl.DataFrame({name: request[name] for name in DEMOGRAPHICS}, schema).with_columns(
         user_id=pl.int_range(len(user)).cast(pl.String), age=pl.when(pl.col("age") > 0).then("age")

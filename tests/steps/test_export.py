@@ -19,10 +19,15 @@ from tests.steps.synthetic_ratings import write_split
 
 def ask(folder: Path, signature: str, **columns: Any) -> Any:
     """The ratings that a signature answers."""
+    return answers(folder, signature, **columns)["rating"]
+
+
+def answers(folder: Path, signature: str, **columns: Any) -> dict[str, Any]:
+    """All outputs of a signature."""
     import tensorflow as tf
 
     answer = tf.saved_model.load(str(folder)).signatures[signature](**{k: tf.constant(v) for k, v in columns.items()})
-    return answer["rating"].numpy()
+    return {name: values.numpy() for name, values in answer.items()}
 
 
 def test_a_fresh_process_answered_as_the_trained_model_does(exported: Path) -> None:
@@ -99,10 +104,31 @@ def test_what_a_request_says_of_a_person_is_read(tmp_path: Path) -> None:
         return float(ask(folder / "saved_model", "with_demographics", **asked, **who)[0])
 
     known = float(ask(folder / "saved_model", "serving_default", **asked, user_id=["3"])[0])
-    assert list(names) == ["serving_default", "without_timestamp", "with_demographics", "recommend"]
-    assert names["with_demographics"]["inputs"]["age"] == "int32"
+    lists = ["recommend", "recommend_with_demographics"]
+    assert list(names) == ["serving_default", "without_timestamp", "with_demographics", *lists]
+    assert names["with_demographics"]["inputs"]["age"] == names[lists[1]]["inputs"]["age"] == "int32"
     assert rating("3", 0, "") == pytest.approx(known, abs=1e-5)
     assert len({round(rating("new", age, gender), 4) for age in (20, 60) for gender in ("F", "M")}) == 4
+
+    wish = {
+        "user_id": ["new"],
+        "timestamp": asked["timestamp"],
+        "history_titles": [[""]],
+        "history_ratings": np.zeros((1, 1), np.float32),
+        "history_timestamps": np.zeros((1, 1), np.int64),
+        "exclude_titles": [[""]],
+        "k": np.array([40], np.int32),
+        "diversity": np.zeros(1, np.float32),
+        "per_genre": np.zeros(1, np.int32),
+    }
+
+    def listed_rating(age: int, gender: str) -> float:
+        who = {"age": np.array([age], np.int32), "gender": [gender], "occupation": [""]}
+        answer = answers(folder / "saved_model", lists[1], **wish, **who)
+        return float(answer["ratings"][0][answer["titles"][0].tolist().index(asked["movie_title"][0].encode())])
+
+    assert listed_rating(60, "F") == pytest.approx(rating("new", 60, "F"), abs=1e-5)
+    assert listed_rating(20, "M") == pytest.approx(rating("new", 20, "M"), abs=1e-5)
 
 
 def test_a_list_has_what_a_user_has_not_seen(inputs: Path, exported: Path) -> None:

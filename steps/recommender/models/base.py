@@ -90,19 +90,21 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     def score_titles(self, asked: Features, history: Features | None = None) -> tf.Tensor:
         """How much each title suits each user, float32 [rows, titles]: of a row, only the order means something.
 
-        `asked` has `user` and `timestamp`. With `history`, as in `rate_with_history`, a model that remembers knows
-        nothing else of the users; others do not read it. Column 0 is the unknown title, which callers leave out.
+        `asked` has `user`, `timestamp` and perhaps `profile`. With `history`, as in `rate_with_history`, a model that
+        remembers knows nothing else of the users; others do not read it. Column 0 is the unknown title, which callers
+        leave out.
         """
         if isinstance(self, TwoTowers):
             return tf.matmul(self.query(asked, history), self.candidates(), transpose_b=True)
         titles = tf.range(self.title_rows)
+        who = {name: column for name, column in asked.items() if name in FEATURES}
 
         def score(row: Features) -> tf.Tensor:
-            features = {name: tf.fill([self.title_rows], row[name]) for name in ("user", "timestamp")}
+            features = {name: tf.fill([self.title_rows], value) for name, value in row.items()}
             return self({**features, "title": titles})
 
         # One user at a time, so that what is computed at once is bounded by the number of titles.
-        return tf.map_fn(score, {name: asked[name] for name in ("user", "timestamp")}, fn_output_signature=tf.float32)
+        return tf.map_fn(score, who, fn_output_signature=tf.float32)
 
     def title_vectors(self) -> tf.Tensor:
         """What tells titles apart, float32 [titles, size]: what is known of them, if the model learns nothing more."""
@@ -111,7 +113,7 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     def explain(self, asked: Features, titles: tf.Tensor, history: Features) -> Explanation:
         """The parts of the ratings of some titles, [rows, titles], for the users of `asked`, each row's own.
 
-        `asked` has `user` and `timestamp`, [rows]; `history`, as in `rate_with_history`, is what the users have rated,
+        `asked` is as in `score_titles`; `history`, as in `rate_with_history`, is what the users have rated,
         from which a model that remembers answers, and to which others may attribute what they have learned from it.
         """
         if not self.remembers:
