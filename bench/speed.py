@@ -5,7 +5,8 @@
 *epochs*: the article's model, same sizes and batch: this project's training loop and Keras' `fit` with the lookups of
 strings in the graph, epoch by epoch in turn. *raw*: from the archive to a model, every process counted from its start:
 this project's steps, with the model that is the quickest to learn, and one script with the article's model and its 50
-epochs. Which model and how many epochs follows from validation; the test rows only judge what came out.
+epochs. Which model and how many epochs follows from validation; the test rows only judge what came out. Beside them
+the floor: one process that imports what a training needs and reads the files, and learns nothing.
 
 Rounds alternate, so that what else the machine does meets all alike. Seconds of wall and of CPU, medians.
 """
@@ -112,8 +113,8 @@ def measure_epochs(split_folder: Path, rounds: int) -> None:
 
 def measure_raw(archive: Path, rounds: int) -> None:
     """Print how long it takes from the archive to a model, this project's way and the article's."""
-    taken: dict[str, list[Seconds]] = {"the article's script": [], "ours": []}
-    told: dict[str, str] = {}
+    taken: dict[str, list[Seconds]] = {"the article's script": [], "ours": [], "the floor": []}
+    told = {"the floor": "imports and reading alone, in one process"}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
@@ -128,12 +129,34 @@ def measure_raw(archive: Path, rounds: int) -> None:
             seconds, said = _timed([script])
             taken["the article's script"].append(seconds)
             told["the article's script"] = said.strip().splitlines()[-1]
+            taken["the floor"].append(_timed([[sys.executable, "-m", "bench.speed", "--floor", str(archive)]])[0])
     for name in taken:
         print(_row("raw files to a model", name, taken, told[name]), flush=True)
 
 
 def article(archive: Path, judged_in: Path) -> None:
     """The article's script: load, split by time, train; the rows that judge it are those of the split step."""
+    rows = _read(archive)
+    first, last = int(rows["timestamp"].min()), int(rows["timestamp"].max())  # type: ignore[arg-type]
+    cut = first + 0.6 * (last - first)
+    started = time.perf_counter()
+    model, fit = plain_keras(rows.filter(pl.col("timestamp") < cut))
+    fit(ARTICLE_EPOCHS)
+    fitted = time.perf_counter() - started
+    rmse = plain_rmse(model, pl.read_parquet(judged_in / "split" / "test.parquet"))
+    print(f"{ARTICLE_EPOCHS} epochs, of all that {fitted:.1f} s of building and fitting; test RMSE {rmse:.3f}")
+
+
+def floor(archive: Path) -> None:
+    """What every training from the archive does before it learns, as quickly as this project can."""
+    from steps.recommender.lean_import import import_tensorflow
+
+    import_tensorflow()
+    _read(archive)
+
+
+def _read(archive: Path) -> pl.DataFrame:
+    """The ratings of ML-100K with their titles."""
     with zipfile.ZipFile(archive) as archived:
         ratings = pl.read_csv(
             archived.read("ml-100k/u.data"),
@@ -143,15 +166,7 @@ def article(archive: Path, judged_in: Path) -> None:
         )
         lines = archived.read("ml-100k/u.item").decode("latin-1").splitlines()
     items = pl.DataFrame([line.split("|")[:2] for line in lines], schema=["item_id", "title"], orient="row")
-    rows = ratings.join(items.cast({"item_id": pl.Int64}), on="item_id").cast({"user_id": pl.String})
-    first, last = int(rows["timestamp"].min()), int(rows["timestamp"].max())  # type: ignore[arg-type]
-    cut = first + 0.6 * (last - first)
-    started = time.perf_counter()
-    model, fit = plain_keras(rows.filter(pl.col("timestamp") < cut))
-    fit(ARTICLE_EPOCHS)
-    fitted = time.perf_counter() - started
-    rmse = plain_rmse(model, pl.read_parquet(judged_in / "split" / "test.parquet"))
-    print(f"{ARTICLE_EPOCHS} epochs, of all that {fitted:.1f} s of building and fitting; test RMSE {rmse:.3f}")
+    return ratings.join(items.cast({"item_id": pl.Int64}), on="item_id").cast({"user_id": pl.String})
 
 
 def _test_rmse(folder: Path) -> float:
@@ -195,7 +210,11 @@ def main() -> None:
     parser.add_argument("--raw-rounds", type=int, default=3, help="trainings from raw files in turn (%(default)s)")
     parser.add_argument("--article", type=Path, metavar="ARCHIVE", help="be the article's script")
     parser.add_argument("--article-rows", type=Path, help="with --article: where the split is that judges")
+    parser.add_argument("--floor", type=Path, metavar="ARCHIVE", help="be the process that only imports and reads")
     arguments = parser.parse_args()
+    if arguments.floor:
+        floor(arguments.floor)
+        return
     if arguments.article:
         article(arguments.article, arguments.article_rows)
         return

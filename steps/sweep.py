@@ -99,6 +99,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
     """Train with every combination that the algorithm proposes, and write what came out."""
     import json
 
+    from steps.recommender.lean_import import import_tensorflow
+
+    import_tensorflow()
     from steps.recommender import sweep_page, sweeping, trained_model, training
 
     training_data, metric = training.begin(work.input("split"), inputs, work.state), inputs.compared_by

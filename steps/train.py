@@ -55,6 +55,9 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Train on the split's training rows, choosing the epoch by the RMSE on its validation rows."""
+    from steps.recommender.lean_import import import_tensorflow
+
+    import_tensorflow()
     from steps.recommender import data, trained_model, training, validation, warm_start
 
     training_data = training.begin(work.input("split"), inputs, work.state)

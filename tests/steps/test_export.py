@@ -97,7 +97,8 @@ def test_what_a_request_says_of_a_person_is_read(tmp_path: Path) -> None:
     assert main([f"--inputs-dir={folder}", f"--outputs-dir={folder}"]) == 0
 
     names = json.loads((folder / "saved_model" / "export.json").read_text())["signatures"]
-    asked = {"movie_title": ["Am\u00e9lie, Part 2 (2001)"], "timestamp": np.array([880_001_000], np.int64)}
+    title = "Am\u00e9lie, Part 2 (2001)"
+    asked = {"movie_title": [title], "timestamp": np.array([880_001_000], np.int64)}
 
     def rating(user: str, age: int, gender: str) -> float:
         who = {"user_id": [user], "age": np.array([age], np.int32), "gender": [gender], "occupation": [""]}
@@ -125,7 +126,7 @@ def test_what_a_request_says_of_a_person_is_read(tmp_path: Path) -> None:
     def listed_rating(age: int, gender: str) -> float:
         who = {"age": np.array([age], np.int32), "gender": [gender], "occupation": [""]}
         answer = answers(folder / "saved_model", lists[1], **wish, **who)
-        return float(answer["ratings"][0][answer["titles"][0].tolist().index(asked["movie_title"][0].encode())])
+        return float(answer["ratings"][0][answer["titles"][0].tolist().index(title.encode())])
 
     assert listed_rating(60, "F") == pytest.approx(rating("new", 60, "F"), abs=1e-5)
     assert listed_rating(20, "M") == pytest.approx(rating("new", 20, "M"), abs=1e-5)

@@ -253,6 +253,19 @@ def test_describing_the_steps_is_quick() -> None:
     assert loaded.stdout.split() == []
 
 
+def test_learning_imports_no_scipy() -> None:
+    """What TensorFlow would take along because it is installed is left out, and can still be imported afterwards."""
+    code = (
+        "import sys; from steps.recommender.lean_import import import_tensorflow; import_tensorflow(); "
+        "from steps.recommender import sweeping, training; print(*{'scipy'} & set(sys.modules)); "
+        "import scipy.sparse; print(scipy.sparse.eye(1).sum())"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.splitlines() == ["", "1.0"]
+
+
 def test_training_may_have_the_network_only_with_a_comet_key() -> None:
     """The step asks for a GPU where there is one, keeps state, and gets the network only for tracking."""
     assert (STEP.gpus, STEP.state, STEP.network, STEP.network_with) == ("auto", True, False, ("COMET_API_KEY",))
