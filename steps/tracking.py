@@ -65,9 +65,10 @@ class Tracker(Protocol):
 
 
 def start_tracker(mode: TrackingMode, folder: Path, *, name: str, tags: Sequence[str] = ()) -> Tracker:
-    """Begin an experiment that leaves a Comet archive in `folder`, which exists."""
+    """Begin an experiment that leaves a Comet archive in `folder`, which is made where there is none."""
     if mode == "off":
         return _NoTracker()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         return CometTracker(folder, name=name, tags=tags, online=mode == "auto" and _comet_answers())
     except Exception as error:  # noqa: BLE001  (tracking never stops the work)

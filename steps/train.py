@@ -108,7 +108,7 @@ def _train(inputs: Inputs, training_data: "TrainingData", work: Workspace, state
     if seed:
         state.mkdir(exist_ok=True)
         print(*seed, flush=True)
-    with start_tracker(inputs.tracking, work.output("tracking"), name="train", tags=[inputs.model, *seed]) as tracker:
+    with start_tracker(inputs.tracking, work.outputs / "tracking", name="train", tags=[inputs.model, *seed]) as tracker:
         tracker.log_params(inputs.model_dump(exclude={"tracking", "seeds"}))
         tracker.log_other("dataset", training_data.dataset)
 

@@ -43,7 +43,7 @@ def _same_steps() -> Iterator[None]:
 
 
 def _step_modules() -> dict[str, ModuleType]:
-    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "steps"}
+    return {name: module for name, module in sys.modules.copy().items() if name.partition(".")[0] == "steps"}
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,18 @@ def test_pages_to_open(tmp_path: Path) -> None:
     assert last == ["next: wf show 12", "      open .wf/runs/12/outputs/Evaluate/report/report.html"]
 
 
+def test_pages_of_matrix_jobs_can_be_opened_as_they_are_named(tmp_path: Path) -> None:
+    """A path with blanks and parentheses is quoted for the shell."""
+    link = tmp_path / ".wf/runs/12/outputs/Evaluate (mf, 1)/report"
+    link.mkdir(parents=True)
+    (link / "report.html").touch()
+    evaluate = replace(EVALUATE, outputs=(replace(EVALUATE.outputs[0], link=link),))
+
+    last = summarise(RUN, (evaluate,), tmp_path, PLAIN).splitlines()[-1]
+
+    assert last == "      open '.wf/runs/12/outputs/Evaluate (mf, 1)/report/report.html'"
+
+
 def test_failure() -> None:
     """Of a failed job the end of its log is shown, and the command for the rest of it."""
     failed = replace(INGEST, state="failed", exit_code=1, error="exited with code 1", outputs=())

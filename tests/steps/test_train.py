@@ -52,6 +52,7 @@ def test_training_learns_and_writes_the_whole_model_folder(inputs: Path) -> None
     assert files == {"model.json", "vocabulary.json", "basis.npz", "weights.weights.h5", "history.json"}
     assert len(errors) == 4
     assert min(errors) < 0.8 * errors[0]
+    assert not (inputs / "tracking").exists()  # it is off
 
 
 def test_final_metrics_are_those_of_the_best_epoch(inputs: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ def summarise(
         _metrics(jobs),
         _deployed(jobs),
         *(_failure(run, job, ends(job.log), style) for job in jobs if job.state == "failed"),
-        [f"next: wf show {run.id}", *(f"      open {below(page, root)}" for page in _pages(jobs))],
+        [f"next: wf show {run.id}", *(f"      open {shlex.quote(str(below(page, root)))}" for page in _pages(jobs))],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
