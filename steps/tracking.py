@@ -68,8 +68,8 @@ def start_tracker(mode: TrackingMode, folder: Path, *, name: str, tags: Sequence
     """Begin an experiment that leaves a Comet archive in `folder`, which is made where there is none."""
     if mode == "off":
         return _NoTracker()
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         return CometTracker(folder, name=name, tags=tags, online=mode == "auto" and _comet_answers())
     except Exception as error:  # noqa: BLE001  (tracking never stops the work)
         print(f"warning: this run is not tracked: {_without_key(str(error))}", flush=True)
