@@ -79,14 +79,17 @@ asyncio.run(main(predict, *types))
 """
 
 RPC_FLOOR = """
-import os
 import uvloop
-os.environ["GRPC_EXPERIMENTS"] = "-event_engine_listener"
 async def predict(request, context):
     return b""
 uvloop.run(main(predict))
 """
 """A handler that neither reads nor writes a message: what grpc.aio takes by itself, set up as the model server does."""
+
+RPC_QUICK = """
+import os
+os.environ["GRPC_EXPERIMENTS"] = "-event_engine_listener"
+"""
 
 RPC_SERVER = """
 import asyncio, sys, threading
@@ -325,11 +328,12 @@ def measure(scratch: Path, versions: Path, seconds: float) -> None:
             run("Starlette and TensorFlow", what, pid, load)
         show("  memory, start to ready", f"{memory_mib(pid):.0f} MiB, {took:.1f} s")
     message = rpc_request(1)
-    for name, handler in (("grpc.aio and TensorFlow", RPC_REFERENCE), ("grpc.aio and nothing", RPC_FLOOR)):
+    plain_rpc, floor = RPC_SERVER + RPC_REFERENCE, RPC_QUICK + RPC_SERVER + RPC_FLOOR
+    for name, program in (("grpc.aio and TensorFlow", plain_rpc), ("grpc.aio and nothing", floor)):
         port, rpc_port = free_port(), free_port()
         arguments = [str(versions / "1"), str(port), str(rpc_port)]
-        with process([sys.executable, "-c", RPC_SERVER + handler, *arguments], port) as (pid, _):
-            if handler == RPC_REFERENCE:
+        with process([sys.executable, "-c", program, *arguments], port) as (pid, _):
+            if program == plain_rpc:
                 check_rpc(f"127.0.0.1:{rpc_port}", message, 1)
             run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", message, seconds, scratch))
     for engine in ("tf", "auto"):
