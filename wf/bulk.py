@@ -7,15 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def in_bulk() -> Iterator[None]:
-    """In the block Python looks for no garbage: that would take half of the time, and find next to none.
-
-    Nor does it look at what is there then, in any later search.
-    """
+    """In the block Python looks for no garbage: that would take half of the time, and find next to none."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if was_enabled:
             gc.enable()

@@ -6,12 +6,11 @@ Shapley values of the two: Lundberg and Lee, A Unified Approach to Interpreting 
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from steps.recommender.models.base import Features
+from steps.recommender.features import Features
 
 AVERAGE: Final = "average"
 """The part that is there before anything is known of the user or the title."""
@@ -34,14 +33,14 @@ class Explanation(NamedTuple):
         return tf.add_n(list(self.terms.values()))
 
 
-def pairs(asked: "Features", titles: tf.Tensor) -> "Features":
+def pairs(asked: Features, titles: tf.Tensor) -> Features:
     """A row for each user of `asked`, whose columns are [rows], and each title in the same row of [rows, titles]."""
     count = tf.shape(titles)[1]
     return {name: tf.repeat(column, count) for name, column in asked.items()} | {"title": tf.reshape(titles, [-1])}
 
 
 def by_shapley_values(
-    answer: "Callable[[Features], tf.Tensor]", asked: "Features", titles: tf.Tensor, unknown: int
+    answer: Callable[[Features], tf.Tensor], asked: Features, titles: tf.Tensor, unknown: int
 ) -> Explanation:
     """The shares of user and title in what `answer` gives for rows, [rows]; row `unknown` of each stands for none."""
     both = pairs(asked, titles)

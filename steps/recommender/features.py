@@ -16,6 +16,10 @@ import tensorflow as tf
 
 from steps.recommender.vocabulary import Vocabulary
 
+Features = dict[str, tf.Tensor]
+"""A batch by column name, each [rows]: `user` and `title` int32, `timestamp` int64 seconds since 1970, where the truth
+is known `rating` float32, and perhaps `profile` int32."""
+
 SECONDS_OF_DAY: Final = 86_400
 CYCLES: Final = {"day": 1.0, "week": 7.0, "year": 365.2425}
 """Lengths of what repeats, in days."""

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from steps.entry import StepError
-from steps.recommender.models.base import Features, TwoTowers
+from steps.recommender.features import Features
+from steps.recommender.models.base import TwoTowers
 from steps.recommender.rerank import POOL
 from steps.recommender.retrieval_index import QUERIES, Comparison, Leaves, compare, scann
 from steps.recommender.saved_model import RECOMMEND, RatingService

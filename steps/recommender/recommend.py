@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from steps.recommender.asked_profiles import DEMOGRAPHICS, AskedProfiles
 from steps.recommender.explain import Explanation, pairs
-from steps.recommender.models.base import Features
+from steps.recommender.features import Features
 from steps.recommender.models.history import REMEMBERED
 from steps.recommender.rerank import POOL, Titles, Wish, rerank
 from steps.recommender.seen import SeenRatings, latest

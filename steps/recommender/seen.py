@@ -1,15 +1,11 @@
 """What each user of the training rows has rated there, inside of TensorFlow's graph."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import tensorflow as tf
 
 from steps.recommender.data import Columns
+from steps.recommender.features import Features
 from steps.recommender.vocabulary import OOV_ROW
-
-if TYPE_CHECKING:
-    from steps.recommender.models.base import Features
 
 
 class SeenRatings(tf.Module):  # type: ignore[misc]
@@ -24,7 +20,7 @@ class SeenRatings(tf.Module):  # type: ignore[misc]
         self._starts = tf.constant(np.searchsorted(user, np.arange(users + 2)), tf.int32)
         self._columns = {name: tf.constant(train[name][order]) for name in ("title", "rating", "timestamp")}
 
-    def of(self, user: tf.Tensor) -> "Features":
+    def of(self, user: tf.Tensor) -> Features:
         """All ratings of each user, [rows]: `title`, `rating`, `timestamp` and `known`, [rows, ratings], in order of
         time and at the end of their row.
         """
@@ -39,6 +35,6 @@ class SeenRatings(tf.Module):  # type: ignore[misc]
         }
 
 
-def latest(ratings: "Features", count: int) -> "Features":
+def latest(ratings: Features, count: int) -> Features:
     """So many of the latest ratings, [rows, at most count]."""
     return {name: column[:, -count:] for name, column in ratings.items()}

@@ -1,9 +1,10 @@
 """Arguments and habits that several commands share."""
 
 import argparse
+import gc
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,19 +51,25 @@ def compile_workflow(arguments: argparse.Namespace, *, to_run: bool = False) -> 
     from wf.remembered import recall, remember
 
     path, root, settings = arguments.workflow, find_root(arguments.workflow), read_settings(arguments)
-    if known := recall(path, root, settings):
-        return known
+    plan = recall(path, root, settings)
+    if plan is None:
+        plan, warnings = _compile(path, root, settings)
+        if not warnings and (to_run or (root / STORE).is_dir()):
+            store_folder(root)
+            remember(plan, root, settings)
+    gc.freeze()  # the plan stays: no search for garbage need look at it
+    return plan
 
+
+def _compile(path: Path, root: Path, settings: Mapping[str, str]) -> tuple[Plan, list[Problem]]:
+    """Compile, and print the warnings."""
     from wf.compile import compile_file
     from wf.source import excerpt
 
     plan, warnings = compile_file(path, root, settings)
     for warning in warnings:
         print(excerpt(warning), end="\n\n", file=sys.stderr)
-    if not warnings and (to_run or (root / STORE).is_dir()):
-        store_folder(root)
-        remember(plan, root, settings)
-    return plan
+    return plan, warnings
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,8 @@ from steps.recommender.baselines import fit_user_and_title_bias
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns, count_rows
 from steps.recommender.explain import Explanation
-from steps.recommender.models.base import Basis, Features
+from steps.recommender.features import Features
+from steps.recommender.models.base import Basis
 from steps.recommender.models.factorization import BiasModel
 from steps.recommender.vocabulary import OOV_ROW
 

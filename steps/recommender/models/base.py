@@ -12,16 +12,13 @@ import tensorflow_recommenders as tfrs
 from steps.recommender import data
 from steps.recommender.data import Columns, RatingScale
 from steps.recommender.explain import Explanation, by_shapley_values
-from steps.recommender.features import TitleTable
+from steps.recommender.features import Features, TitleTable
 from steps.recommender.profiles import Profiles
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 FEATURES: Final = ("user", "title", "timestamp", "profile")
 """The columns that say what is asked; `profile` may be left out."""
 
-Features = dict[str, tf.Tensor]
-"""A batch by column name, each [rows]: `user` and `title` int32, `timestamp` int64 seconds since 1970, where the truth
-is known `rating` float32, and perhaps `profile` int32."""
 Answers = npt.NDArray[np.float32]
 
 

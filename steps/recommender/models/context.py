@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from steps.entry import StepError
 from steps.recommender.config import FeatureName
-from steps.recommender.features import YEAR_FEATURES, TitleFeatures
-from steps.recommender.models.base import Basis, Features
+from steps.recommender.features import YEAR_FEATURES, Features, TitleFeatures
+from steps.recommender.models.base import Basis
 from steps.recommender.title_words import TitleWords
 
 WORD_SIZE: Final = 8

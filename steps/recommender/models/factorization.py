@@ -6,7 +6,8 @@ import tensorflow_recommenders as tfrs
 
 from steps.recommender.config import TrainingConfig
 from steps.recommender.explain import AVERAGE, RATED, Explanation, pairs
-from steps.recommender.models.base import Basis, Features, RatingModel
+from steps.recommender.features import Features
+from steps.recommender.models.base import Basis, RatingModel
 
 
 class BiasModel(RatingModel):

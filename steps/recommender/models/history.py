@@ -20,8 +20,8 @@ import tensorflow as tf
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns
 from steps.recommender.explain import AVERAGE, RATED, Explanation
-from steps.recommender.features import SECONDS_OF_DAY, TitleFeatures
-from steps.recommender.models.base import Answers, Basis, Features, RatingModel, starting_from
+from steps.recommender.features import SECONDS_OF_DAY, Features, TitleFeatures
+from steps.recommender.models.base import Answers, Basis, RatingModel, starting_from
 from steps.recommender.models.sequences import latest, padded, sequences
 from steps.recommender.vocabulary import OOV_ROW
 

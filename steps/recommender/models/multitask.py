@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns
-from steps.recommender.models.base import Answers, Basis, Features
+from steps.recommender.features import Features
+from steps.recommender.models.base import Answers, Basis
 from steps.recommender.models.retrieval import COLUMNS, RetrievalModel
 from steps.recommender.models.sequences import padded, sequences
 

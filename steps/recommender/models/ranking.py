@@ -12,7 +12,8 @@ import tensorflow_recommenders as tfrs
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns, RatingScale
 from steps.recommender.explain import Explanation, by_integrated_gradients, pairs
-from steps.recommender.models.base import Basis, Features, RatingModel, starting_from
+from steps.recommender.features import Features
+from steps.recommender.models.base import Basis, RatingModel, starting_from
 from steps.recommender.models.context import Context
 from steps.recommender.models.gradients import lookup, lookup_sorted, lowered, product, raised
 from steps.recommender.precision import lower_type

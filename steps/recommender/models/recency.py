@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-from steps.recommender.models.base import Features
+from steps.recommender.features import Features
 
 HALF_LIVES: Final = (0.5, 3.0, 17.0, 100.0)
 """After how many ratings a title counts half as much, where training starts."""

@@ -16,7 +16,8 @@ import tensorflow_recommenders as tfrs
 from steps.recommender import baselines
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns
-from steps.recommender.models.base import Answers, Basis, Features, RatingModel
+from steps.recommender.features import Features
+from steps.recommender.models.base import Answers, Basis, RatingModel
 from steps.recommender.models.recency import RecencyTower
 from steps.recommender.models.sequences import padded, sequences
 from steps.recommender.seen import SeenRatings
