@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from serving.errors import ServingError
 from serving.rest import decode
 from serving.rest.parse import parse_object
@@ -24,6 +26,7 @@ SIGNATURES: Final[Mapping[str, Signature]] = {
 }
 
 
+@np.errstate(over="ignore")  # as the server has it
 def check(body: bytes) -> str:
     """Read a body as a predict request; "" or what is wrong with it.
 
