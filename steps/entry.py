@@ -103,14 +103,8 @@ class Workspace:
         return self.inputs / name
 
     def output(self, name: str) -> Path:
-        """The folder for the output `name`, made if it is not there."""
-        folder = self.outputs / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def wants(self, name: str) -> bool:
-        """Whether the workflow takes the optional output `name`: `wf` makes the folders of declared outputs."""
-        return (self.outputs / name).is_dir()
+        """The folder for the output `name`: it is there, unless it is optional and the workflow leaves it out."""
+        return self.outputs / name
 
     def record(self, values: Mapping[str, float]) -> None:
         """Add figures to the job's metrics, which `wf show` prints and runs are compared by."""
@@ -145,7 +139,8 @@ def run_step(step: Step, run: Callable[[Any, Workspace], None], argv: Sequence[s
             missing = [n for n in step.reads if n not in step.optional and not work.input(n).exists()]
             if missing:
                 raise StepError(f"input {', '.join(missing)} is missing: there is no {work.input(missing[0])}")
-            for folder in (work.state, work.cache):
+            required = (work.output(name) for name in step.writes if name not in step.optional)
+            for folder in (work.state, work.cache, *required):
                 folder.mkdir(parents=True, exist_ok=True)
             run(inputs, work)
         except StepError as error:

@@ -127,7 +127,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
             print(list_evaluation.verdict(judged_lists, protocol), flush=True)
     work.record(summary)
     with start_tracker(
-        inputs.tracking, work.outputs / "tracking", name="evaluate", tags=[trained.config.model]
+        inputs.tracking, work.output("tracking"), name="evaluate", tags=[trained.config.model]
     ) as tracker:
         tracker.log_params(trained.config.model_dump())
         tracker.log_other("dataset", split.dataset)

@@ -115,7 +115,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         training_data,
         metric,
         state=work.state,
-        track=sweeping.tracked(inputs.tracking, work.outputs / "tracking", training_data.digest()[:32], metric),
+        track=sweeping.tracked(inputs.tracking, work.output("tracking"), training_data.digest()[:32], metric),
     )
     trained_model.save(result.training, result.config, training_data, work.output("model"))
 

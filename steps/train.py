@@ -92,7 +92,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
             f"the model of seed {kept} is kept, the best on validation"
         )
     work.record(figures)
-    if work.wants("cost"):
+    if work.output("cost").is_dir():
         (work.output("cost") / "cost.json").write_text(json.dumps({"train_seconds": figures["train_seconds"]}))
     print(
         f"best epoch {best.best_epoch} of {len(best.history)}: "
@@ -108,7 +108,7 @@ def _train(inputs: Inputs, training_data: "TrainingData", work: Workspace, state
     if seed:
         state.mkdir(exist_ok=True)
         print(*seed, flush=True)
-    with start_tracker(inputs.tracking, work.outputs / "tracking", name="train", tags=[inputs.model, *seed]) as tracker:
+    with start_tracker(inputs.tracking, work.output("tracking"), name="train", tags=[inputs.model, *seed]) as tracker:
         tracker.log_params(inputs.model_dump(exclude={"tracking", "seeds"}))
         tracker.log_other("dataset", training_data.dataset)
 

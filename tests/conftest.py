@@ -4,10 +4,12 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.harness import Project
 from tests.needs import missing
 from wf.backends.engine import find_engine
 from wf.errors import EnvironmentProblem
@@ -44,6 +46,12 @@ def _same_steps() -> Iterator[None]:
 
 def _step_modules() -> dict[str, ModuleType]:
     return {name: module for name, module in sys.modules.copy().items() if name.partition(".")[0] == "steps"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project in an empty folder, whose jobs run in the fake backend."""
+    return Project(tmp_path)
 
 
 @pytest.fixture(scope="session")

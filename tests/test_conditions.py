@@ -59,11 +59,6 @@ def test_conditions_are_understood(tmp_path: Path, text: str, condition: Conditi
     assert plan.task("B").condition == condition
 
 
-@pytest.fixture(name="project")
-def _project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
-
-
 def test_after_a_failure_only_what_asks_for_it_runs(project: Project) -> None:
     """`failure()` looks at all jobs before it, and `always()` at none."""
     result = project.run(

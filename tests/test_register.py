@@ -1,16 +1,7 @@
 """`create-model@v1` in a run: the runner does it, and no backend hears of it."""
 
-from pathlib import Path
-
-import pytest
-
 from tests.harness import Project, job
 from wf.backends.base import Launch
-
-
-@pytest.fixture(name="project")
-def _project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
 
 
 def test_a_model_of_what_a_job_wrote(project: Project) -> None:

@@ -35,11 +35,6 @@ def test_pauses_grow_but_not_for_ever() -> None:
     assert [retry.pause(attempt) for attempt in (1, 2, 3, 9, 10, 99)] == [10, 20, 40, 2560, 3600, 3600]
 
 
-@pytest.fixture(name="project")
-def _project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
-
-
 def fails(times: int) -> Any:
     """What a job does that fails so often, and leaves something each time."""
     left = [times]

@@ -310,9 +310,8 @@ class _Builder:
     def _number(self, kind: str, text: str, node: ScalarNode) -> int | float | None:
         try:
             if kind == "int":
-                return (
-                    int(str(int(text, 0))) if text[:2] in ("0o", "0x") else int(text)
-                )  # with too many digits: neither
+                # Python refuses too many decimal digits, and only those: what is written otherwise is tried as such.
+                return int(str(int(text, 0))) if text[:2] in ("0o", "0x") else int(text)
             number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
             self.problems.append(Problem(f"`{text[:40]}` is not a number", self._span(node)))

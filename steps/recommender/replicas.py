@@ -39,11 +39,7 @@ def replicated_step(model: RatingModel, strategy: Any) -> Any:
         rows = tf.shape(batch["rating"])[0]
         start, stop = replica * rows // replicas, (replica + 1) * rows // replicas
         # A replica without rows looks at one that counts for nothing, for the mean of none is no number.
-        own = {
-            name: column[tf.minimum(start, rows - 1) : tf.maximum(stop, start + 1)]
-            for name, column in batch.items()
-            if name != "by_title"  # the order of a whole batch
-        }
+        own = model.part(batch, tf.minimum(start, rows - 1), tf.maximum(stop, start + 1))
         with tf.GradientTape() as tape:
             loss = (
                 model.compute_loss(own, training=True) * tf.cast(stop - start, tf.float32) / tf.cast(rows, tf.float32)

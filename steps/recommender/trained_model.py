@@ -72,7 +72,8 @@ class TrainedModel:
 
 
 def save(training: Training, config: TrainingConfig, training_data: TrainingData, folder: Path) -> None:
-    """Write a folder in the format `trained-model`."""
+    """Write a folder in the format `trained-model`, which is made where there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
     description = {
         "parameters": config.model_dump(mode="json", include=set(TrainingConfig.model_fields)),
         "rating_scale": asdict(training_data.scale),
@@ -119,9 +120,7 @@ def save_seeds(
 ) -> None:
     """Write the models of several trainings, one for each seed from that of `config`, beside the one that was kept."""
     for seed, training in enumerate(trainings, start=config.seed):
-        own = folder / SEEDS / str(seed)
-        own.mkdir(parents=True)
-        save(training, config.model_copy(update={"seed": seed}), training_data, own)
+        save(training, config.model_copy(update={"seed": seed}), training_data, folder / SEEDS / str(seed))
 
 
 def load_seeds(folder: Path) -> list[TrainedModel]:

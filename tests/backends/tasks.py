@@ -12,6 +12,7 @@ from wf.backends.base import Backend, Exit, Handle, Launch, Turn
 from wf.errors import Span
 from wf.events import Event, Preparing
 from wf.plan import Plan, RegistryImage, Task
+from wf.project import project_id
 
 NOWHERE = Span(Path("workflow.yaml"), 1, 1)
 
@@ -99,3 +100,11 @@ class Lab:
 def as_lines(log: bytes) -> Mapping[str, str]:
     """A log of `name=value` lines as a mapping."""
     return dict(line.split("=", 1) for line in log.decode().splitlines() if "=" in line)
+
+
+def containers_of(client: Any, lab: Lab) -> list[Any]:
+    """Every container of the lab's project, running or not."""
+    found: list[Any] = client.containers(
+        all=True, filters={"label": f"wf.project={project_id(lab.root).removeprefix('p')}"}
+    )
+    return found

@@ -1,73 +1,27 @@
 """The Docker backend against a real engine."""
 
-import contextlib
 import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.backends.gate import Gate
-from tests.backends.tasks import Lab, as_lines, its_turn, make_launch, make_plan, make_task
+from tests.backends.tasks import Lab, as_lines, containers_of, its_turn, make_launch, make_plan, make_task
 from wf.backends.base import Exit
 from wf.backends.docker import DockerBackend
-from wf.backends.engine import Engine, find_engine
+from wf.backends.engine import find_engine
 from wf.errors import EnvironmentProblem
 from wf.plan import LocalFile, RegistryImage, Resources, Task
 from wf.settings import Settings
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture
-def client() -> Iterator[Any]:
-    """A connection to the engine."""
-    with contextlib.closing(find_engine().connect()) as client:
-        yield client
-
-
-@pytest.fixture
-def lab(tmp_path: Path, client: Any) -> Iterator[Lab]:
-    """A project of its own, which must leave no container behind."""
-    backend = DockerBackend(tmp_path, Settings())
-    yield Lab(backend, tmp_path)
-    backend.teardown()
-    left = containers_of(client, backend)
-    for container in left:
-        client.remove_container(container["Id"], force=True)
-    assert left == []
-
-
-@pytest.fixture
-def python(base_image: str) -> Callable[..., Task]:
-    """Makes a step that runs Python code in the base image."""
-
-    def make(code: str, **changes: Any) -> Task:
-        return make_task("python3", "-c", textwrap.dedent(code), image=base_image, **changes)
-
-    return make
-
-
-@pytest.fixture
-def shell(base_image: str) -> Callable[..., Task]:
-    """Makes a task like `script@v1`, with everything that its image says."""
-
-    def make(script: str, **changes: Any) -> Task:
-        return make_task("bash", "-c", script, image=base_image, step=False, **changes)
-
-    return make
-
-
-def containers_of(client: Any, backend: DockerBackend) -> list[Any]:
-    """Every container of the backend's project, running or not."""
-    found: list[Any] = client.containers(all=True, filters={"label": f"wf.project={backend._project}"})
-    return found
 
 
 @pytest.mark.parametrize("code", [0, 1, 42, 255])
@@ -107,7 +61,7 @@ def test_limits_reach_the_container(lab: Lab, client: Any, python: Callable[...,
     """CPUs, memory and the number of processes are limited."""
     task = python("import time; time.sleep(60)", resources=Resources(cpus=0.5, memory=128 << 20))
     handle, _ = lab.start(task)
-    limits = client.inspect_container(containers_of(client, lab.backend)[0]["Id"])["HostConfig"]  # type: ignore[arg-type]
+    limits = client.inspect_container(containers_of(client, lab)[0]["Id"])["HostConfig"]
     lab.backend.stop(handle, kill=True)
     lab.finish(handle)
     assert (limits["NanoCpus"], limits["Memory"], limits["MemorySwap"]) == (500_000_000, 128 << 20, 128 << 20)
@@ -287,7 +241,7 @@ def test_a_stopped_step_may_say_goodbye(lab: Lab, python: Callable[..., Task]) -
 def test_a_container_that_vanished_has_not_succeeded(lab: Lab, client: Any, shell: Callable[..., Task]) -> None:
     """Somebody else's `docker rm -f` is a failure of the job, with a reason."""
     handle, _ = lab.start(shell("sleep 300"))
-    container = containers_of(client, lab.backend)[0]  # type: ignore[arg-type]
+    container = containers_of(client, lab)[0]
     threading.Timer(0.3, client.remove_container, [container["Id"]], {"force": True}).start()
     _, exit_ = lab.finish(handle)
     assert exit_.code != 0
@@ -300,7 +254,7 @@ def test_a_container_that_is_gone_before_wait_has_not_succeeded(
     """A container removed after its end, but before anyone asked, counts as failed too."""
     handle, _ = lab.start(shell("exit 0"))
     assert list(lab.backend.logs(handle)) == []
-    client.remove_container(containers_of(client, lab.backend)[0]["Id"], force=True)  # type: ignore[arg-type]
+    client.remove_container(containers_of(client, lab)[0]["Id"], force=True)
     assert lab.backend.wait(handle) == Exit(125, error="its container is gone: something other than wf removed it")
     lab.backend.destroy(handle)
 
@@ -383,41 +337,9 @@ def test_sweep_removes_the_containers_of_dead_runs_only(lab: Lab, client: Any, s
     handle, _ = lab.start(shell("sleep 300"))
     assert lab.backend.sweep([6, 70]) == 0
     assert DockerBackend(lab.root / "elsewhere", Settings()).sweep([7]) == 0
-    assert len(containers_of(client, lab.backend)) == 1  # type: ignore[arg-type]
+    assert len(containers_of(client, lab)) == 1
     assert lab.backend.sweep([6, 7]) == 1
     assert lab.finish(handle)[1].code != 0
-
-
-def test_a_missing_gpu_is_named_with_its_job(lab: Lab, client: Any, python: Callable[..., Task]) -> None:
-    """A job that insists on a GPU is refused before anything starts; `auto` goes without."""
-    if find_engine().gpu_driver:
-        pytest.skip("this engine has a GPU")
-    assert lab.run(python("print('ran')", resources=Resources(gpus="auto"))) == (b"ran\n", Exit(0))
-    with pytest.raises(EnvironmentProblem) as caught:
-        lab.start(python("", resources=Resources(gpus=1)))
-    assert str(caught.value) == (
-        "job `job` needs `gpus: 1`, but the Docker engine has no NVIDIA runtime and no CDI device for one; "
-        "`gpus: auto` runs without one too"
-    )
-
-
-def test_too_many_cpus_are_named_with_their_job(lab: Lab, python: Callable[..., Task]) -> None:
-    """A job that wants more CPUs than the engine has is refused with both numbers."""
-    with pytest.raises(EnvironmentProblem) as caught:
-        lab.start(python("", resources=Resources(cpus=1000)))
-    cpus = find_engine().cpus
-    assert str(caught.value) == f"job `job` wants 1000 CPUs, but there are {cpus}: lower `resources.cpus`"
-
-
-def test_every_missing_image_is_named_at_once(lab: Lab, tmp_path: Path) -> None:
-    """Images that can neither be found nor pulled are named together."""
-    tasks = [make_task("true", image=f"registry.invalid/{name}:1", id=name) for name in ("one", "two", "one-more")]
-    with pytest.raises(EnvironmentProblem) as caught:
-        lab.backend.prepare(make_plan(tmp_path, *tasks), lab.told.append)
-    starts = [line.split(" cannot be pulled: ")[0] for line in str(caught.value).splitlines()]
-    assert starts == [
-        f"image `registry.invalid/{name}:1` is not in the engine and" for name in ("one", "two", "one-more")
-    ]
 
 
 def test_the_digest_is_the_images_id(lab: Lab, client: Any, base_image: str) -> None:
@@ -425,31 +347,6 @@ def test_the_digest_is_the_images_id(lab: Lab, client: Any, base_image: str) -> 
     task = make_task("true", image=base_image)
     lab.backend.prepare(make_plan(lab.root, task), lab.told.append)
     assert lab.backend.image_digest(task) == client.inspect_image(base_image)["Id"]
-
-
-@pytest.mark.parametrize(
-    ("address", "reason"),
-    [("unix:///nowhere/docker.sock", "nothing listens there"), ("tcp://127.0.0.1:1", "nothing listens there")],
-)
-def test_an_engine_that_does_not_answer_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str, reason: str
-) -> None:
-    """Without an engine there is one sentence, with the address that was tried."""
-    monkeypatch.setenv("DOCKER_HOST", address)
-    with pytest.raises(EnvironmentProblem) as caught:
-        DockerBackend(tmp_path, Settings()).prepare(make_plan(tmp_path), print)
-    assert str(caught.value) == f"no Docker engine answers at {address}: {reason}"
-
-
-def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Less than the least room on a disk that the run fills stops it before it starts."""
-    monkeypatch.setattr("wf.backends.preflight.ROOM_TO_START", 1 << 60)
-    engine = find_engine()
-    distant = Engine({"base_url": "tcp://elsewhere"}, engine.version, engine.api, engine.info)
-    with pytest.raises(EnvironmentProblem) as caught:
-        DockerBackend(tmp_path, Settings(), distant).prepare(make_plan(tmp_path), print)
-    assert str(caught.value).startswith(f"the disk of {tmp_path} is nearly full: ")
-    assert str(caught.value).endswith(f" free, at least {1 << 30}.0 GiB needed")
 
 
 def test_an_image_with_its_own_command_keeps_it(lab: Lab, client: Any, base_image: str) -> None:

@@ -1,6 +1,5 @@
 """Networks that tasks join, against a real engine."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -48,13 +47,6 @@ class Row:
         """The holders that run."""
         labels = [f"wf.project={self.backend._project}", "wf.holder"]
         return [each["Id"] for each in self._client.containers(filters={"label": labels})]
-
-
-@pytest.fixture
-def client() -> Iterator[Any]:
-    """A connection to the engine."""
-    with contextlib.closing(find_engine().connect()) as client:
-        yield client
 
 
 @pytest.fixture

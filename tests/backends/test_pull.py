@@ -5,7 +5,6 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,6 @@ from wf.registries import Login, Registries
 from wf.settings import DockerSettings
 
 PASSWORD = "pa55-w0rd-of-the-registry"
-
-
-@pytest.fixture
-def client() -> Iterator[Any]:
-    """A connection to the engine."""
-    with contextlib.closing(find_engine().connect()) as client:
-        yield client
 
 
 @pytest.mark.docker

@@ -1,6 +1,5 @@
 """Inputs that tasks may change, against a real engine."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from tests.backends.tasks import Lab, as_lines, its_turn, make_launch, make_plan
 from tests.harness import tree
 from wf.backends.base import Exit
 from wf.backends.docker import DockerBackend
-from wf.backends.engine import find_engine
 from wf.errors import EnvironmentProblem
 from wf.plan import Resources, Task, TaskInput, UpstreamOutput
 from wf.settings import Settings
@@ -21,13 +19,6 @@ from wf.store.layout import Layout
 
 pytestmark = pytest.mark.docker
 REPO = (TaskInput("repo", "volume", UpstreamOutput("Clone", "repo")),)
-
-
-@pytest.fixture
-def client() -> Iterator[Any]:
-    """A connection to the engine."""
-    with contextlib.closing(find_engine().connect()) as client:
-        yield client
 
 
 @pytest.fixture

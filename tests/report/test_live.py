@@ -1,7 +1,6 @@
 """`wf.report.live`: the table that shows what happens at this moment."""
 
 import io
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -11,11 +10,6 @@ from tests.harness import Project, job
 from tests.report.test_plain import EVENTS
 from wf.report import open_report
 from wf.report.live import JobRow, LiveState, render, visible
-
-
-@pytest.fixture(name="project")
-def _project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
 
 
 def drawn(state: LiveState, *, now: float = 100.0, height: int = 10, width: int = 60) -> str:

@@ -20,6 +20,22 @@ RATINGS_CSV = "userId,movieId,rating,timestamp\n1,10,4.0,100\n1,20,0.5,200\n2,10
 MOVIES_CSV = 'movieId,title,genres\n10,Toy Story (1995),Animation|Comedy\n20,"Postman, The (1994)",(no genres listed)\n'
 SMALL = {"ml-latest-small/ratings.csv": RATINGS_CSV, "ml-latest-small/movies.csv": MOVIES_CSV}
 
+ROWS = [
+    {"user_id": "1", "item_id": "10", "rating": 4.0, "timestamp": 100, "unparsed": None},
+    {"user_id": "1", "item_id": "20", "rating": 0.5, "timestamp": 200, "unparsed": None},
+    {"user_id": "2", "item_id": "10", "rating": 5.0, "timestamp": 300, "unparsed": None},
+]
+ITEMS = [
+    {"item_id": "10", "title": "Toy Story (1995)", "year": 1995, "genres": ["Animation", "Comedy"]},
+    {"item_id": "20", "title": "Postman, The (1994)", "year": 1994, "genres": []},
+]
+
+
+def write(path: Path, text: str) -> str:
+    """Write a file; returns its path as a parameter has it."""
+    path.write_text(text)
+    return str(path)
+
 
 def run(main: Main, folder: Path, *flags: str) -> int:
     """Run a step that reads and writes under `folder`, where its inputs and outputs are the same folders."""

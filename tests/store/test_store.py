@@ -19,11 +19,6 @@ from wf.store.provenance import Commit, read_commit
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(name="project")
-def _project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
-
-
 def test_new_store(tmp_path: Path) -> None:
     """A new store explains itself and keeps itself out of git; opening it again changes nothing."""
     Store.open(tmp_path).close()

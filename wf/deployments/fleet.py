@@ -32,8 +32,9 @@ _PREDICTIONS = "/var/log/predictions"
 _LOOK = 0.25
 _RELOAD_SECONDS = 15.0
 _CHECK_SECONDS = 10.0
-_QUESTIONS, _PAUSE = 3, 0.3
-"""A proxy whose worker is being replaced may drop a question: that says nothing of its replicas."""
+_PAUSES = (0.0, 0.3, 0.3)
+"""Seconds before each question to the proxy: while its worker is replaced it may drop one, which says nothing of its
+replicas."""
 _LINES = 20
 
 
@@ -90,11 +91,10 @@ class Fleet:
         found = self._proxy()
         if found is None or found.phase != "running":
             return {}
-        for _ in range(_QUESTIONS):
-            counts = proxy.read_statistics(self._services.ask(found.id, proxy.STATISTICS))
-            if counts:
+        for pause in _PAUSES:
+            time.sleep(pause)
+            if counts := proxy.read_statistics(self._services.ask(found.id, proxy.STATISTICS)):
                 return counts
-            time.sleep(_PAUSE)
         return {}
 
     def logs(self, replica: Seen, tail: int, masker: Masker) -> list[str]:

@@ -151,6 +151,10 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
         """The shapes and types of what `training_batches` makes of `columns`."""
         return {name: tf.TensorSpec([None], column.dtype) for name, column in columns.items()}
 
+    def part(self, batch: Features, start: tf.Tensor, stop: tf.Tensor) -> Features:
+        """The rows from `start` to before `stop` of what `training_batches` made, to learn from by themselves."""
+        return {name: column[start:stop] for name, column in batch.items()}
+
 
 def starting_from(mean: float) -> Any:
     """An initializer that spares the first epochs from finding the mean."""

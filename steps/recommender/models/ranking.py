@@ -105,6 +105,10 @@ class RankingModel(RatingModel):
         """The shapes and types of what `training_batches` makes of `columns`."""
         return super().batch_signature(sorted_batch(columns) if self.multiplies_tables else columns)
 
+    def part(self, batch: Features, start: tf.Tensor, stop: tf.Tensor) -> Features:
+        """See `RatingModel.part`. The order of all titles is not that of some."""
+        return super().part({name: column for name, column in batch.items() if name != "by_title"}, start, stop)
+
     def _finish(self, activations: tf.Tensor, start: int, training: bool) -> tf.Tensor:
         """The rating of each row from what the hidden layer `start` reads, [rows, numbers]."""
         for number, layer in enumerate(self.hidden[start:], start):
