@@ -4,8 +4,9 @@ What the faults are, and in which order they are looked for, is in `steps.checks
 """
 
 import json
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -16,7 +17,8 @@ from steps.formats import RATINGS, RAW_RATINGS
 from steps.tables import SENTINELS
 
 if TYPE_CHECKING:
-    from steps.checks import Outcome, Table
+    from steps.checks import Outcome
+    from steps.cleaning import Cleaning
 
 DropOrFail = Literal["drop", "fail"]
 DropKeepOrFail = Literal["drop", "keep", "fail"]
@@ -84,8 +86,8 @@ class Report:
     """Nothing disappears uncounted: `rows_in` = `rows_out` + the rows dropped by the checks."""
 
     rows_in: int
-    rows_out: int = 0
-    checks: "dict[str, Outcome]" = field(default_factory=dict)
+    rows_out: int
+    checks: "dict[str, Outcome]"
 
     @property
     def dropped(self) -> int:
@@ -99,21 +101,29 @@ def run(inputs: Inputs, work: Workspace) -> None:
     Raises:
         StepError: a check with the policy `fail` found a row, or no row is left.
     """
-    from steps.checks import CHECKS, apply
+    from steps.checks import CHECKS
+    from steps.cleaning import Cleaning
 
     source, target = work.input("ratings"), work.output("ratings")
     dataset = json.loads((source / "dataset.json").read_text())
-    table = _read(source, _scale(inputs, dataset), inputs.sentinels)
-    report = Report(rows_in=table.rows.height)
-    for check in CHECKS:
-        report.checks[check.name] = apply(check, table, getattr(inputs, check.name))
-    report.rows_out = table.rows.height
-    assert report.rows_in == report.rows_out + report.dropped, "a check has lost rows uncounted"
-    _print(report)
-    if report.rows_out == 0:
-        reasons = ", ".join(f"{name} {outcome.dropped:,}" for name, outcome in report.checks.items() if outcome.dropped)
-        raise StepError(f"no row is left of {report.rows_in:,}; dropped: {reasons}")
-    _write(table, report, dataset, target)
+    scale = _scale(inputs, dataset)
+    policies = {check.name: getattr(inputs, check.name) for check in CHECKS}
+    # Not in the system's folder for temporary files, which may be memory.
+    with tempfile.TemporaryDirectory(dir=target, prefix=".clean-") as scratch:
+        cleaning = Cleaning(source, policies, scale=scale, sentinels=inputs.sentinels, scratch=Path(scratch))
+        cleaning.run()
+        report = Report(cleaning.rows_in, cleaning.rows_out, cleaning.outcomes)
+        assert report.rows_in == report.rows_out + report.dropped, "a check has lost rows uncounted"
+        _print(report)
+        if report.rows_out == 0:
+            dropped = {name: outcome.dropped for name, outcome in report.checks.items() if outcome.dropped}
+            reasons = ", ".join(f"{name} {count:,}" for name, count in dropped.items())
+            raise StepError(f"no row is left of {report.rows_in:,}; dropped: {reasons}")
+        _write(cleaning, target)
+    counts = _counts(target / "ratings.parquet")
+    about = {**dataset, "rating_min": scale[0], "rating_max": scale[1], **counts}
+    (target / "dataset.json").write_text(json.dumps(about, indent=2) + "\n")
+    (target / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
     work.record({"rows_in": report.rows_in, "rows_out": report.rows_out, "rows_dropped": report.dropped})
 
 
@@ -125,19 +135,6 @@ def _scale(inputs: Inputs, dataset: dict[str, float]) -> tuple[float, float]:
     return lowest, highest
 
 
-def _read(source: Path, scale: tuple[float, float], sentinels: tuple[float, ...]) -> "Table":
-    import polars as pl
-
-    from steps.checks import Table, with_titles
-
-    items = pl.read_parquet(source / "items.parquet") if (source / "items.parquet").exists() else None
-    users = pl.read_parquet(source / "users.parquet") if (source / "users.parquet").exists() else None
-    if items is not None:
-        items = items.with_columns(pl.col("title").fill_null("").str.strip_chars())
-    rows = pl.read_parquet(source / "ratings.parquet").with_row_index("row", offset=1)
-    return Table(with_titles(rows, items), items, users, scale, sentinels)
-
-
 def _print(report: Report) -> None:
     print(f"{'check':<24} {'policy':<6} {'found':>10} {'dropped':>10} {'fixed':>10} {'kept':>10}")
     for name, outcome in report.checks.items():
@@ -146,25 +143,33 @@ def _print(report: Report) -> None:
     print(f"rows in {report.rows_in:,} = rows out {report.rows_out:,} + rows dropped {report.dropped:,}", flush=True)
 
 
-def _write(table: "Table", report: Report, dataset: dict[str, object], target: Path) -> None:
+def _write(cleaning: "Cleaning", target: Path) -> None:
     import polars as pl
 
-    table.rows.select(
-        "user_id", "item_id", "title", pl.col("rating").cast(pl.Float32), pl.col("timestamp")
-    ).write_parquet(target / "ratings.parquet")
-    if table.items is not None:
-        table.items.write_parquet(target / "items.parquet")
-    if table.users is not None:
-        table.users.write_parquet(target / "users.parquet")
-    counts = {
-        "ratings": table.rows.height,
-        "users": table.rows["user_id"].n_unique(),
-        "items": table.rows["item_id"].n_unique(),
+    from steps.row_batches import write_batches
+
+    schema = {
+        "user_id": pl.String,
+        "item_id": pl.String,
+        "title": pl.String,
+        "rating": pl.Float32,
+        "timestamp": pl.Int64,
     }
-    lowest, highest = table.scale
-    about = {**dataset, "rating_min": lowest, "rating_max": highest, **counts}
-    (target / "dataset.json").write_text(json.dumps(about, indent=2) + "\n")
-    (target / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
+    batches = (rows.select(list(schema)).cast({"rating": pl.Float32}) for rows in cleaning.batches())
+    write_batches(batches, schema, target / "ratings.parquet")
+    for name, frame in (("items", cleaning.items()), ("users", cleaning.users())):
+        if frame is not None:
+            frame.write_parquet(target / f"{name}.parquet")
+
+
+def _counts(ratings: Path) -> dict[str, int]:
+    from steps.row_batches import count_distinct, count_rows
+
+    return {
+        "ratings": count_rows(ratings),
+        "users": count_distinct(ratings, "user_id"),
+        "items": count_distinct(ratings, "item_id"),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -91,7 +91,7 @@ def _typed(
                 for name in about
             ]
             whole = batch.filter(pl.col("fields").list.len() == width)
-            seen.append(whole.select(fields).unique(maintain_order=True))
+            seen[:] = [pl.concat([*seen, whole.select(fields)]).unique(maintain_order=True)]
         yield typed_ratings(batch, places, width, time_format)
 
 
@@ -213,19 +213,30 @@ def _parquet(path: Path, columns: Mapping[str, str]) -> "tuple[Iterator[pl.DataF
     """The rows of a Parquet file as text, so that each value is read by the same rules as in text files."""
     import polars as pl
 
-    try:
-        schema = pl.scan_parquet(path).collect_schema()
-        found = _places(schema.names(), 0, columns)
-        names = [schema.names()[index] for index in found.values()]
-        table = pl.read_parquet(path, columns=names).select(_as_text(name, schema[name]) for name in names)
-    except pl.exceptions.PolarsError as error:
-        raise StepError(f"it cannot be read as Parquet: {error}") from error
+    from steps.row_batches import read_batches
+
+    with _readable_parquet():
+        schema = pl.read_parquet_schema(path)
+        found = _places(list(schema), 0, columns)
+        names = [list(schema)[index] for index in found.values()]
 
     def rows() -> "Iterator[pl.DataFrame]":
-        for part in table.iter_slices(1_000_000):
-            yield part.select(text=pl.lit(""), fields=pl.concat_list(pl.col(name).fill_null("") for name in names))
+        with _readable_parquet():
+            for batch in read_batches(path, names):
+                texts = batch.select(_as_text(name, schema[name]).fill_null("") for name in names)
+                yield texts.select(text=pl.lit(""), fields=pl.concat_list(names))
 
     return rows(), {field: place for place, field in enumerate(found)}, len(names)
+
+
+@contextmanager
+def _readable_parquet() -> Iterator[None]:
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise StepError(f"it cannot be read as Parquet: {error}") from error
 
 
 def _as_text(name: str, dtype: "pl.DataType") -> "pl.Expr":

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 PARTS: Final = ("train", "validation", "test")
-TRAIN, VALIDATION, TEST = range(3)
 
 Method = Literal["time_range", "time_quantile", "leave_last_n", "random", "k_fold"]
 
@@ -74,86 +75,40 @@ def run(inputs: Inputs, work: Workspace) -> None:
     Raises:
         StepError: a part would be empty.
     """
-    import polars as pl
+    from steps.assignment import assign
+    from steps.row_batches import count_rows
 
     source, target = work.input("ratings"), work.output("split")
-    ratings = pl.read_parquet(source / "ratings.parquet")
-    part = assign(inputs, ratings)
-    parts = {name: ratings.filter(part == number) for number, name in enumerate(PARTS)}
-    empty = [name for name, rows in parts.items() if rows.is_empty()]
+    ratings = source / "ratings.parquet"
+    if not count_rows(ratings):
+        raise StepError("there is no rating to split")
+    # Not in the system's folder for temporary files, which may be memory.
+    with tempfile.TemporaryDirectory(dir=target, prefix=".split-") as scratch:
+        part = assign(inputs, ratings, Path(scratch))
+    rows = {name: int((part == number).sum()) for number, name in enumerate(PARTS)}
+    empty = [name for name, count in rows.items() if not count]
     if empty:
-        sizes = ", ".join(f"{name} {rows.height:,}" for name, rows in parts.items())
+        sizes = ", ".join(f"{name} {count:,}" for name, count in rows.items())
         raise StepError(f"{_described(inputs)} leaves no rating for {' and '.join(empty)} ({sizes}): {_advice(inputs)}")
-    for name, rows in parts.items():
-        rows.write_parquet(target / f"{name}.parquet")
+    for number, name in enumerate(PARTS):
+        _write(ratings, part == number, target / f"{name}.parquet")
     for name in ("items.parquet", "users.parquet", "dataset.json"):
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
-    rows_in = {name: rows.height for name, rows in parts.items()}
-    about: dict[str, object] = {"method": inputs.method, **_parameters(inputs), "rows": rows_in, **_unseen(parts)}
+    about: dict[str, object] = {"method": inputs.method, **_parameters(inputs), "rows": rows, **_unseen(target)}
     (target / "split.json").write_text(json.dumps(about, indent=2) + "\n")
-    _tell(inputs, parts, about)
-    work.record({f"{name}_rows": count for name, count in rows_in.items()})
+    _tell(inputs, rows, about, target)
+    work.record({f"{name}_rows": count for name, count in rows.items()})
 
 
-def assign(inputs: Inputs, ratings: "pl.DataFrame") -> "pl.Series":
-    """The part of each rating: 0 for training, 1 for validation, 2 for test."""
-    if ratings.is_empty():
-        raise StepError("there is no rating to split")
-    if inputs.method == "leave_last_n":
-        return _by_user(ratings, inputs.leave)
-    if inputs.method in ("time_range", "time_quantile"):
-        times = ratings["timestamp"]
-        first, second = _cuts(inputs, times)
-        return (times > first).cast(int) + (times > second).cast(int)
-    return _at_random(inputs, ratings.height)
-
-
-def _cuts(inputs: Inputs, times: "pl.Series") -> tuple[float, float]:
-    """The last times of training and of validation, so that ratings of one moment stay together."""
-    ordered = times.sort()
-
-    def cut(fraction: float) -> float:
-        if inputs.method == "time_range":
-            return float(ordered[0] + fraction * (ordered[-1] - ordered[0]))
-        return float(ordered[max(round(fraction * ordered.len()), 1) - 1])
-
-    return cut(inputs.train_end), cut(inputs.validation_end)
-
-
-def _by_user(ratings: "pl.DataFrame", leave: int) -> "pl.Series":
-    """The last `leave` ratings of each user are test, as many before them validation.
-
-    Of ratings of one moment the one with the greater item id, then the later row, counts as later. Users with too
-    few ratings to leave one for training stay in training.
-    """
+def _write(ratings: Path, chosen: "pl.Series", target: Path) -> None:
+    """Write the rows where `chosen` holds, in their order."""
     import polars as pl
 
-    ordered = ratings.select("user_id", "timestamp", "item_id").with_row_index("row")
-    from_end = pl.int_range(pl.len()).reverse().over("user_id")
-    part = pl.when(from_end < leave).then(TEST).when(from_end < 2 * leave).then(VALIDATION).otherwise(TRAIN)
-    enough = pl.len().over("user_id") > 2 * leave
-    parted = ordered.sort("user_id", "timestamp", "item_id", "row").select(
-        "row", part=pl.when(enough).then(part).otherwise(TRAIN)
-    )
-    return parted.sort("row")["part"]
+    from steps.row_batches import BATCH, read_batches, write_batches
 
-
-def _at_random(inputs: Inputs, rows: int) -> "pl.Series":
-    import numpy as np
-    import polars as pl
-
-    # NumPy promises the raw stream of PCG64 to be the same in every version and on every machine (NEP 19).
-    order = np.argsort(np.random.PCG64(inputs.seed).random_raw(rows), kind="stable")
-    place = np.empty(rows, dtype=np.int64)
-    place[order] = np.arange(rows)
-    if inputs.method == "random":
-        return pl.Series(
-            (place >= round(inputs.train_end * rows)).astype(np.int64) + (place >= round(inputs.validation_end * rows))
-        )
-    fold = place * inputs.folds // rows
-    test, validation = inputs.fold - 1, inputs.fold % inputs.folds
-    return pl.Series(np.select([fold == test, fold == validation], [TEST, VALIDATION], TRAIN))
+    batches = (rows.filter(chosen.slice(number * BATCH, BATCH)) for number, rows in enumerate(read_batches(ratings)))
+    write_batches(batches, pl.read_parquet_schema(ratings), target)
 
 
 def _parameters(inputs: Inputs) -> dict[str, float]:
@@ -172,24 +127,32 @@ def _advice(inputs: Inputs) -> str:
     return "choose other fractions or another method"
 
 
-def _unseen(parts: "dict[str, pl.DataFrame]") -> dict[str, int]:
+def _unseen(target: Path) -> dict[str, int]:
     """How many users and items of the test part have no rating in training."""
+    import polars as pl
+
+    train, test = (pl.scan_parquet(target / f"{name}.parquet") for name in ("train", "test"))
 
     def new(column: str) -> int:
-        test = parts["test"].select(column).unique()
-        return test.join(parts["train"].select(column).unique(), on=column, how="anti").height
+        ids = test.select(column).unique().join(train.select(column).unique(), on=column, how="anti")
+        return int(ids.select(pl.len()).collect(engine="streaming").item())
 
     return {"unseen_test_users": new("user_id"), "unseen_test_items": new("item_id")}
 
 
-def _tell(inputs: Inputs, parts: "dict[str, pl.DataFrame]", about: dict[str, object]) -> None:
-    total = sum(rows.height for rows in parts.values())
+def _tell(inputs: Inputs, rows: dict[str, int], about: dict[str, object], target: Path) -> None:
+    import polars as pl
+
+    from steps.row_batches import count_distinct
+
+    total = sum(rows.values())
     print(f"split by {_described(inputs)}")
-    for name, rows in parts.items():
-        first, last = rows["timestamp"].min(), rows["timestamp"].max()
-        share = rows.height / total
-        print(f"{name:<10} {rows.height:>10,} rows {share:>6.1%}  {_day(first)} to {_day(last)}")
-    users, items = parts["test"]["user_id"].n_unique(), parts["test"]["item_id"].n_unique()
+    time = pl.col("timestamp")
+    for name, count in rows.items():
+        span = pl.scan_parquet(target / f"{name}.parquet").select(time.min().alias("first"), time.max().alias("last"))
+        first, last = span.collect(engine="streaming").row(0)
+        print(f"{name:<10} {count:>10,} rows {count / total:>6.1%}  {_day(first)} to {_day(last)}")
+    users, items = (count_distinct(target / "test.parquet", column) for column in ("user_id", "item_id"))
     print(
         f"of the test part's {users:,} users {about['unseen_test_users']:,} are not in training, "
         f"of its {items:,} items {about['unseen_test_items']:,}",

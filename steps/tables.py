@@ -242,16 +242,23 @@ def summarise(ratings: Path) -> Summary:
     """Count and measure the ratings in a Parquet file."""
     import polars as pl
 
+    from steps.row_batches import count_distinct, read_batches
+
     # JSON and scales have no infinity: only finite ratings have a lowest and a highest.
     finite = pl.col("rating").filter(pl.col("rating").is_finite())
-    figures = pl.scan_parquet(ratings).select(
-        ratings=pl.len(),
-        users=pl.col("user_id").n_unique(),
-        items=pl.col("item_id").n_unique(),
-        unparsed=pl.col("unparsed").count(),
-        lowest=finite.min(),
-        highest=finite.max(),
-        first=pl.col("timestamp").min(),
-        last=pl.col("timestamp").max(),
+    parts = [
+        rows.select(
+            ratings=pl.len(),
+            unparsed=pl.col("unparsed").count(),
+            lowest=finite.min(),
+            highest=finite.max(),
+            first=pl.col("timestamp").min(),
+            last=pl.col("timestamp").max(),
+        )
+        for rows in read_batches(ratings, ["rating", "timestamp", "unparsed"])
+    ]
+    figures = pl.concat(parts).select(
+        pl.sum("ratings", "unparsed"), pl.min("lowest", "first"), pl.max("highest", "last")
     )
-    return Summary(**figures.collect(engine="streaming").row(0, named=True))
+    users, items = (count_distinct(ratings, column) for column in ("user_id", "item_id"))
+    return Summary(users=users, items=items, **figures.row(0, named=True))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from steps import partitions, row_batches
 from steps.export import main as export
 from steps.train import main as train
 from tests.steps.synthetic_ratings import write_split
@@ -17,6 +18,14 @@ SMALL_MODEL = ["--epochs=4", "--batch-size=64", "--embedding-size=8", "--layers=
 def _no_comet_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own Comet configuration must not make a test talk to Comet."""
     monkeypatch.setenv("COMET_API_KEY", "")
+
+
+@pytest.fixture(name="rows_at_once", params=[None, 2], ids=["whole", "in parts"])
+def _rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps see a tiny table whole, and then two rows at a time: what comes out is the same."""
+    if request.param:
+        monkeypatch.setattr(row_batches, "BATCH", request.param)
+        monkeypatch.setattr(partitions, "ROWS", request.param)
 
 
 @pytest.fixture(name="inputs", scope="session")

@@ -16,6 +16,8 @@ from steps.clean import Inputs, main
 from tests.steps.data_fixtures import document, hand_on, run, table
 
 Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("rows_at_once")
+
 Row = tuple[str, str, float | None, int | None, str | None]
 """user_id, item_id, rating, timestamp, unparsed"""
 
@@ -115,7 +117,7 @@ def test_a_failure_shows_the_first_rows(tmp_path: Path, capsys: Capture) -> None
 planted = st.fixed_dictionaries({name: st.integers(0, 4) for name in (*FAULTS, "exact_duplicates", "conflicts")})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(good=st.integers(1, 20), plan=planted, order=st.randoms(use_true_random=False))
 def test_planted_faults_are_counted_exactly(good: int, plan: dict[str, int], order: Any) -> None:
     """Whatever faults are mixed in whatever order, each count is the planted one and no row disappears."""
@@ -158,7 +160,7 @@ policies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=st.lists(anything, max_size=25), chosen=policies)
 def test_no_row_disappears_uncounted(rows: list[Row], chosen: dict[str, str]) -> None:
     """For any rows and any policies, rows in are rows out and rows dropped, and what is left has no null."""

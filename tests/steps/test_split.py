@@ -12,6 +12,8 @@ from steps.split import main
 from tests.steps.data_fixtures import document, hand_on, run
 
 Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("rows_at_once")
+
 Rating = tuple[str, str, int]
 """user_id, item_id, timestamp"""
 
@@ -46,6 +48,7 @@ def parts(folder: Path) -> list[list[Any]]:
 TEN: list[Rating] = [("u", str(time), time) for time in (5, 1, 2, 3, 4, 6, 7, 8, 9, 11)]
 
 
+@pytest.mark.parametrize("rows_at_once", [None, 30_000], ids=["whole", "in parts"], indirect=True)
 def test_the_article_gets_its_parts(tmp_path: Path, capsys: Capture) -> None:
     """ML-100K, ingested and cleaned by default, keeps its 100,000 rows and parts as published."""
     assert run(ingest.main, tmp_path, "--sources", "wheel") == 0
