@@ -1,22 +1,28 @@
 """TensorFlow Serving's REST interface over the models: from a request to its answer."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from serving import page
 from serving.errors import Code, ServingError
 from serving.inference import Call, Inference
+from serving.models.servable import Servable
 from serving.rest import decode, encode, examples, paths
 from serving.rest.answer import Answer, told
 from serving.rest.connection import Reply
 from serving.rest.gathering import Gathering
 from serving.rest.parse import parse_object
+from serving.rest.typed import TypedRows
 from serving.rest.views import metadata_json, status_json
-from serving.signatures import DEFAULT_SIGNATURE, Tensors
+from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors
 
 _PROMETHEUS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _HTML: Final = b"text/html; charset=utf-8"
 _TEXT: Final = b"text/plain; charset=utf-8"
+_MANY_BYTES: Final = 2048
+"""A body of so many may be of many rows. With few, requests are better gathered."""
 
 
 class RestApp:
@@ -28,6 +34,7 @@ class RestApp:
         self._metrics_path = metrics_path
         self._cors = cors
         self._gathering = Gathering(inference)
+        self._typed: WeakKeyDictionary[Servable, TypedRows | None] = WeakKeyDictionary()
 
     def respond(self, method: str, path: str, body: bytes) -> Reply:
         """The answer to a request, or a coroutine of it where a model must be waited for."""
@@ -67,19 +74,19 @@ class RestApp:
     def _predict(self, target: paths.Target, body: bytes) -> Reply:
         call = Call("Predict", "REST", target.model)
         try:
-            document = parse_object(body)
-            servable = self._manager.find(target.model, target.version, target.label)
-            name = decode.signature_name(document)
-            signature = servable.signature(name)
-            if signature is None:
-                raise ServingError(
-                    Code.INVALID_ARGUMENT,
-                    f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def',
-                )
-            instances = document.get("instances")
-            if "inputs" not in document and self._gathering.takes(instances, servable, signature):
-                return self._gathering.add(servable, signature, instances, call)
-            inputs, as_rows = decode.decode(document, signature.inputs)
+            typed = self._typed_rows(target, body) if len(body) >= _MANY_BYTES else None
+            if typed:
+                servable, signature, inputs = typed
+                as_rows = True
+            else:
+                document = parse_object(body)
+                servable = self._manager.find(target.model, target.version, target.label)
+                name = decode.signature_name(document)
+                signature = _signature(servable, name)
+                instances = document.get("instances")
+                if "inputs" not in document and self._gathering.takes(instances, servable, signature):
+                    return self._gathering.add(servable, signature, instances, call)
+                inputs, as_rows = decode.decode(document, signature.inputs)
             outputs = self._inference.predict(servable, signature, inputs, call)
             if isinstance(outputs, asyncio.Future):
                 return self._predicted(outputs, call, as_rows=as_rows)
@@ -89,6 +96,20 @@ class RestApp:
             raise
         self._inference.done(call)
         return answer
+
+    def _typed_rows(self, target: paths.Target, body: bytes) -> tuple[Servable, Signature, Tensors] | None:
+        """Who is asked for what, if the request is of plain rows for the default signature."""
+        # What is wrong with a request's body is told before what is wrong with its address.
+        with suppress(ServingError):
+            servable = self._manager.find(target.model, target.version, target.label)
+            signature = _signature(servable, DEFAULT_SIGNATURE)
+            if servable not in self._typed:
+                self._typed[servable] = TypedRows.of(signature.inputs)
+            reader = self._typed[servable]
+            inputs = reader.decode(body) if reader else None
+            if inputs:
+                return servable, signature, inputs
+        return None
 
     async def _predicted(self, outputs: asyncio.Future[Tensors], call: Call, *, as_rows: bool) -> Answer:
         try:
@@ -115,6 +136,16 @@ class RestApp:
         if target.verb == "metadata":
             return metadata_json(self._manager.find(target.model, target.version, target.label))
         return status_json(self._manager.status(target.model, target.version, target.label))
+
+
+def _signature(servable: Servable, name: str) -> Signature:
+    signature = servable.signature(name)
+    if signature is None:
+        raise ServingError(
+            Code.INVALID_ARGUMENT,
+            f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def',
+        )
+    return signature
 
 
 def _encoded(outputs: Tensors, *, as_rows: bool) -> Answer:

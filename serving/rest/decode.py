@@ -209,7 +209,9 @@ def _array(leaves: list[Any], dtype: str) -> Array:
         return np.fromiter(leaves, held, len(leaves))
     except OverflowError:
         bounds = np.iinfo(held) if dtype in _INTEGERS else np.finfo(np.float64)
-        wrong = next(value for value in leaves if not bounds.min <= value <= bounds.max)
+        # As Python's own numbers: NumPy's cannot be compared with an integer that no float holds.
+        least, most = int(bounds.min), int(bounds.max)
+        wrong = next(value for value in leaves if not least <= value <= most)
         raise _wrong_type(wrong, dtype) from None
 
 

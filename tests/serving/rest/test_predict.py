@@ -175,6 +175,11 @@ def test_a_wrong_body_is_told_what_is_wrong_with_it(half: Client, body: Any, err
     ("signature", "value", "error"),
     [
         ("short", 2**31, "JSON Value: 2147483648 Type: Number is not of expected type: int32"),
+        (
+            "single",
+            10**400,
+            f"JSON Value: 1{'0' * 255} Type: Number is not of expected type: float",
+        ),
         ("short", 1.0, "JSON Value: 1.0 Type: Number is not of expected type: int32"),
         ("tiny", 128, "JSON Value: 128 Type: Number is not of expected type: int8"),
         ("natural", -1, "JSON Value: -1 Type: Number is not of expected type: uint64"),
