@@ -43,7 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(0 if healthy else float(os.environ.get("SLOW", 0)))
         path = "/model/" + self.path.lstrip("/")
         body = open(path).read() if os.path.isfile(path) else os.environ.get("ANSWER", "hello")
-        self.send_response(500 if "ERRORS" in os.environ and not healthy else 200)
+        wrong = "ERRORS" in os.environ or os.path.exists("/tmp/errors")
+        unready = os.path.exists("/tmp/unready")
+        self.send_response(500 if (unready if healthy else wrong) else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body.encode())
@@ -127,6 +129,11 @@ class Lab:
             ["docker", "exec", container, *STATISTICS], capture_output=True, text=True, check=True
         ).stdout
         return read_statistics(printed)
+
+    def let(self, container: str, be: str) -> None:
+        """Let a replica answer errors (`errors`), be not ready (`unready`), or be well again (`well`)."""
+        command = ("rm", "-f", "/tmp/errors", "/tmp/unready") if be == "well" else ("touch", f"/tmp/{be}")
+        subprocess.run(["docker", "exec", container, *command], check=True)
 
     def restarts(self, container: str) -> int:
         """How often the engine has started it again."""

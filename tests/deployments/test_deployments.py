@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -15,9 +16,9 @@ from msgspec.structs import replace
 
 from tests.deployments.lab import GIVEN_UP, Lab, Load, ask, kill
 from tests.projects import REPOSITORY
-from wf.deployments import proxy, service
+from wf.deployments import proxy, service, watch
 from wf.deployments.ports import free_ports
-from wf.deployments.spec import ModelMount, Probe, Rollout, Strategy
+from wf.deployments.spec import DeploymentSpec, ModelMount, Probe, Rollout, Strategy
 from wf.errors import DeploymentFailed, EnvironmentProblem
 from wf.store import Store
 
@@ -62,7 +63,8 @@ def test_updates_lose_no_request(lab: Lab) -> None:
 
     with Load(made) as load:
         for answer, strategy in (("2", "rolling"), ("3", "blue-green"), ("4", "canary")):
-            updated = lab.update(lab.spec(2, ANSWER=answer), cast("Strategy", strategy))
+            # Pauses of a busy machine are not what this is about.
+            updated = lab.update(lab.spec(2, ANSWER=answer), cast("Strategy", strategy), max_slowdown=100)
             before = load.answers.copy()
             assert ask(updated) == (200, answer)
 
@@ -207,6 +209,60 @@ def test_a_replica_that_hangs_does_not_take_all_clients(lab: Lab) -> None:
 
     assert 0 < waiting < clients
     assert load.failures == []
+
+
+def test_a_replica_with_quick_errors_loses_no_prediction(lab: Lab) -> None:
+    """It has the fewest requests, and so gets most of them; another one answers those, and the errors are known."""
+    made = lab.create(replicas=2, SLOW="0.02")
+    broken, well = (each.name for each in made.replicas)
+    lab.let(broken, be="errors")
+
+    with Load(made) as load:
+        deadline = time.monotonic() + 30
+        while load.counts()[0] < 100:
+            assert time.monotonic() < deadline, load.counts()
+            time.sleep(0.1)
+
+    counts = lab.counts()
+    assert (set(load.answers), load.failures) == ({(200, "hello")}, [])
+    assert counts[broken].errors == counts[broken].requests > 0
+    assert counts[well].errors == 0
+
+
+def test_only_a_replica_that_stays_away_is_not_ready_any_more(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that a busy machine answers late says nothing against a revision. What was seen of the other is told."""
+    with Load(lab.create(ANSWER="1")) as load, ThreadPoolExecutor() as executor:
+        updated = executor.submit(lab.update, _quickly_checked(lab, "2"), "canary", percent=50, watch=3)
+        canary = _await_requests(lab, revision=2)
+        lab.let(canary, be="unready")
+        while lab.counts()[canary].is_up and not updated.done():
+            time.sleep(0.05)
+        time.sleep(0.6)  # `wf` looks twice in this
+        lab.let(canary, be="well")
+        assert updated.result().revision == 2
+
+        monkeypatch.setattr(watch, "LAPSE", 1.0)
+        updated = executor.submit(lab.update, _quickly_checked(lab, "3"), "canary", percent=50, watch=60)
+        lab.let(_await_requests(lab, revision=3), be="unready")
+        with pytest.raises(DeploymentFailed, match=r"has not been ready for \d+ s: the proxy says DOWN L7STS 500; it "):
+            updated.result()
+    assert (load.failures, lab.deployments.get("it").revision) == ([], 2)
+
+
+def _quickly_checked(lab: Lab, answer: str) -> DeploymentSpec:
+    return replace(lab.spec(ANSWER=answer), readiness=Probe(path="/ready", period=0.3, failures=2))
+
+
+def _await_requests(lab: Lab, revision: int) -> str:
+    """The name of a revision's only replica, once it has had a request."""
+    deadline = time.monotonic() + 60
+    while True:
+        if any("-proxy-" in name for name in lab.containers()):
+            for name, counts in lab.counts().items():
+                if name.startswith(f"wf-it-{revision}-") and counts.requests:
+                    return name
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_the_proxy_forgets_replicas_that_are_gone(lab: Lab) -> None:

@@ -80,24 +80,24 @@ def test_a_replica_without_probes_is_asked_whether_its_port_is_open() -> None:
 def test_statistics_are_told_by_replica() -> None:
     """Those of both protocols are put together; a first check that has not ended is no readiness."""
     columns = (
-        "pxname,svname,scur,econ,eresp,status,check_status,"
+        "pxname,svname,scur,econ,eresp,wretr,status,check_status,check_code,"
         "hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,rtime"
     )
     rows = [
-        "check-a,replica,,,,UP,L7OK,,,,,,,",
-        "check-b,replica,,,,UP 1/2,INI,,,,,,,",
-        "check-c,replica,,,,DOWN,L4CON,,,,,,,",
-        "http,a,2,1,2,UP,,0,10,1,2,3,0,10",
-        "grpc,a,1,0,1,UP,,0,4,0,0,0,0,30",
-        "http,BACKEND,9,9,9,UP,,9,9,9,9,9,9,9",
+        "check-a,replica,,,,,UP,L7OK,200,,,,,,,",
+        "check-b,replica,,,,,UP 1/2,INI,,,,,,,,",
+        "check-c,replica,,,,,DOWN,L4CON,,,,,,,,",
+        "http,a,2,1,2,4,UP,,,0,10,1,2,3,0,10",
+        "grpc,a,1,0,1,0,UP,,,0,4,0,0,0,0,30",
+        "http,BACKEND,9,9,9,9,UP,,,9,9,9,9,9,9,9",
     ]
 
     counts = read_statistics("\n".join([f"# {columns}", *rows, ""]))
 
     assert counts == {
-        "a": Counts(is_up=True, is_ready=True, requests=20, errors=7, waiting=3, seconds=0.014),
-        "b": Counts(is_up=True, is_ready=False),
-        "c": Counts(is_up=False, is_ready=False),
+        "a": Counts(is_up=True, is_ready=True, requests=24, errors=11, waiting=3, seconds=0.014, state="UP L7OK 200"),
+        "b": Counts(is_up=True, is_ready=False, state="UP 1/2 INI"),
+        "c": Counts(is_up=False, is_ready=False, state="DOWN L4CON"),
     }
 
 

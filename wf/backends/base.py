@@ -33,6 +33,7 @@ without making or fetching anything.
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -98,14 +99,15 @@ class Launch(Struct, frozen=True):
     """For other tasks than steps: a writable folder that outlives all runs of the project."""
 
 
-class Exit(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Exit:
     """How a process ended."""
 
     code: int
     out_of_memory: bool = False
     error: str = ""
     """What the engine says went wrong, where the process itself is not to blame."""
-    most_processes: int | None = None
+    most_processes: int | None = field(default=None, compare=False)
     """How many processes and threads it was allowed at once, where the backend limits them."""
 
 

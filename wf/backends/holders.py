@@ -15,8 +15,7 @@ A task that still waits for its turn takes the network of one that has nothing m
 import threading
 from collections import Counter
 from contextlib import suppress
-
-from msgspec import Struct, field
+from dataclasses import dataclass, field
 
 from wf.backends.containers import create, remove_container, start
 from wf.backends.convert import HOST_FILES, Surroundings, to_holder_config
@@ -106,7 +105,8 @@ class Holder:
         return tuple(answer.headers["x-docker-container-path-stat"] for answer in asked)
 
 
-class Place(Struct, eq=False):
+@dataclass(eq=False, slots=True)
+class Place:
     """The network of one task: its own, or that of a holder which nobody else joins meanwhile."""
 
     network: str

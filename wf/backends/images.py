@@ -20,11 +20,10 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from msgspec import Struct
 
 from wf.backends.engine import Engine, reporting
 from wf.backends.recipe import Recipe
@@ -40,7 +39,8 @@ BUILT_BY = "wf.built-by"
 """The label of a built image that names the project whose `wf` built it."""
 
 
-class Wanted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Wanted:
     """An image, and whether what runs in it has a GPU."""
 
     image: Image
@@ -56,7 +56,8 @@ _Have = Callable[[Wanted, tuple[str, ...]], tuple[str, str] | None]
 _Base = Callable[[], tuple[str, str] | None]
 
 
-class _Build(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Build:
     """A build that has everything that it builds on."""
 
     recipe: Recipe

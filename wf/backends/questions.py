@@ -7,11 +7,10 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
-
-from msgspec import Struct
 
 UNIX = "unix://"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -56,7 +55,8 @@ def target(path: str, query: Mapping[str, str]) -> str:
     return quote(path, safe="/") + (f"?{urlencode(query)}" if query else "")
 
 
-class Answer(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """What an engine answered."""
 
     status: int
@@ -66,7 +66,8 @@ class Answer(Struct, frozen=True):
     """The JSON of its body; nothing where that is empty."""
 
 
-class Output(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Output:
     """What a container prints, standard output and error together."""
 
     chunks: Iterator[bytes]

@@ -6,10 +6,9 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-
-from msgspec import Struct
 
 from wf.errors import EnvironmentProblem
 from wf.plan import ProjectImage
@@ -17,7 +16,8 @@ from wf.plan import ProjectImage
 CA_NAME = "ca-certificates.crt"
 
 
-class Recipe(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Recipe:
     """A folder with a Dockerfile, read."""
 
     image: ProjectImage

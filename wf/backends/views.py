@@ -15,10 +15,9 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from msgspec import Struct
 
 from wf.backends.base import Launch
 from wf.backends.containers import create, create_volume, remove_container, remove_volume, run_helper
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from wf.plan import InputsMode, InputSource
 
 
-class View(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class View:
     """A writable view of one input."""
 
     volume: str

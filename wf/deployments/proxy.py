@@ -72,12 +72,15 @@ class Counts(Struct, frozen=True):
     is_ready: bool
     """Whether it has passed a check, and the last one."""
     requests: int = 0
+    """Those that it has answered, well or not, and those that were asked again of another one."""
     errors: int = 0
-    """Answers with 500 or above, connections refused, connections lost."""
+    """Answers with 500 or above, connections refused, connections lost; also where another one was asked instead."""
     waiting: int = 0
     """Requests that it has and has not answered yet."""
     seconds: float = 0.0
     """From a request to the head of its answer, on average over the last few hundred."""
+    state: str = ""
+    """In the proxy's words: what it takes it for, and how the last check ended."""
 
 
 def configuration(targets: Sequence[Target], mirror: Mirror | None = None) -> str:
@@ -132,17 +135,22 @@ def read_statistics(printed: str) -> dict[str, Counts]:
         counts[name] = Counts(
             is_up=is_up,
             is_ready=is_up and check["check_status"] in _PASSED,
-            requests=sum(int(row[f"hrsp_{kind}"] or 0) for row in own for kind in _KINDS),
-            errors=sum(int(row[column] or 0) for row in own for column in ("hrsp_5xx", "econ", "eresp")),
-            waiting=sum(int(row["scur"] or 0) for row in own),
+            requests=_total(own, *_ANSWERS, "wretr"),
+            errors=_total(own, "hrsp_5xx", "econ", "eresp", "wretr"),
+            waiting=_total(own, "scur"),
             seconds=_mean_seconds(own),
+            state=" ".join(filter(None, (check["status"], check["check_status"], check["check_code"]))),
         )
     return counts
 
 
+def _total(rows: Sequence[Mapping[str, str]], *columns: str) -> int:
+    return sum(int(row[column] or 0) for row in rows for column in columns)
+
+
 def _mean_seconds(rows: Sequence[Mapping[str, str]]) -> float:
     """Of both protocols, by how often each was used."""
-    answers = [sum(int(row[f"hrsp_{kind}"] or 0) for kind in _KINDS) for row in rows]
+    answers = [_total([row], *_ANSWERS) for row in rows]
     milliseconds = [int(row["rtime"] or 0) for row in rows]
     return sum(map(operator.mul, answers, milliseconds)) / sum(answers) / 1000 if any(answers) else 0.0
 
@@ -151,12 +159,14 @@ _BUFFER, _LARGE_BUFFER = 16_384, 131_072
 
 _HTTP_BACKEND = f"""\
 backend http
-    # A request whose connection was closed is asked again of another replica, where asking twice does no harm.
-    retry-on conn-failure empty-response
+    # A request whose connection was closed, or that is answered with an error, is asked again of another replica, where
+    # asking twice does no harm: a broken one that is quick to say so would be given nearly all. It is kept for that.
+    option http-buffer-request
+    retry-on conn-failure empty-response 500 503
     http-request disable-l7-retry unless METH_GET or {{ method HEAD }} or {HARMLESS}"""
 
 _TABLE = "# pxname"
-_KINDS = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
+_ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
 _PASSED = ("L4OK", "L6OK", "L7OK", "L7OKC")
 _BY_NAME = "resolvers engine resolve-prefer ipv4 init-addr last,none"
 """A worker takes addresses from the one before, and asks for others while it runs: to ask at its start would keep the

@@ -18,8 +18,11 @@ ENOUGH: Final = 20
 QUICK: Final = 0.01
 """Seconds. What is quicker counts as if it took so long: the proxy measures whole milliseconds."""
 
+LAPSE: Final = 10.0
+"""Seconds for which a replica may be not ready. A busy machine answers checks late, and a proxy that has just read its
+configuration anew may have to find an address again, or be asked in vain. Nobody is sent to it meanwhile."""
+
 _LOOK = 0.25
-_UNKNOWN = Counts(is_up=False, is_ready=False)
 
 
 class Pace(Struct, frozen=True):
@@ -61,18 +64,23 @@ def watch(
         The pace of the old replicas, newly measured where they have answered enough.
 
     Raises:
-        DeploymentFailed: one of them ended or is not ready any more, too many of their answers are errors, or they
-            take too long.
+        DeploymentFailed: one of them ended or has not been ready for `LAPSE` seconds, too many of their answers are
+            errors, or they take too long.
     """
     deadline = time.monotonic() + seconds
+    lapses: dict[str, float] = {}
     while True:
         counts = fleet.counts()
-        _check_that_all_go_on(fleet, new, fresh, counts)
+        now = time.monotonic()
+        # A proxy that does not answer, or does not know one yet, says nothing good of it.
+        lapses = {name: lapses.get(name, now) for name in fresh if name not in counts or not counts[name].is_up}
+        _check_that_all_go_on(fleet, new, fresh)
+        _check_lapses(fleet, new, lapses, counts, now)
         known = [counts[name] for name in fresh if name in counts]
         requests, errors = sum(each.requests for each in known), sum(each.errors for each in known)
         if errors >= FEW_ERRORS and errors > rollout.max_error_rate * requests:
             raise DeploymentFailed(f"{errors} of its {requests} answers were errors")
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline and not lapses:
             break
         time.sleep(_LOOK)
     measured = pace(counts, old)
@@ -104,11 +112,21 @@ def check_pace(old: Pace, new: Pace, waiting: int, max_slowdown: float, seconds:
         )
 
 
-def _check_that_all_go_on(fleet: Fleet, new: Prepared, fresh: Collection[str], counts: Mapping[str, Counts]) -> None:
+def _check_that_all_go_on(fleet: Fleet, new: Prepared, fresh: Collection[str]) -> None:
+    found = {each.name: each for each in fleet.replicas()}
+    for name in fresh:
+        if name not in found:
+            raise DeploymentFailed(f"{name} is gone")
+        if found[name].restarts or found[name].phase != "running":
+            raise fleet.failed(found[name], how_it_ended(found[name]), new)
+
+
+def _check_lapses(
+    fleet: Fleet, new: Prepared, lapses: Mapping[str, float], counts: Mapping[str, Counts], now: float
+) -> None:
+    """Raise `DeploymentFailed` for a replica that has not been ready for too long. `lapses`: since when, by name."""
     for each in fleet.replicas():
-        if each.name not in fresh:
-            continue
-        if each.restarts or each.phase != "running":
-            raise fleet.failed(each, how_it_ended(each), new)
-        if not counts.get(each.name, _UNKNOWN).is_up:
-            raise fleet.failed(each, "is not ready any more", new)
+        seconds = now - lapses.get(each.name, now)
+        if seconds >= LAPSE:
+            said = counts[each.name].state if each.name in counts else "nothing"
+            raise fleet.failed(each, f"has not been ready for {seconds:.0f} s: the proxy says {said}", new)
