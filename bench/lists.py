@@ -31,10 +31,13 @@ def trained(split: Path, model: str, epochs: int) -> Path:
 
 def measure(folder: Path, name: str) -> None:
     """Print the table of a trained model and the baselines."""
-    from steps.recommender import data, list_evaluation, trained_model
+    from steps.recommender import list_evaluation, trained_model
+    from steps.recommender.stored_split import store_split
 
-    split, found = data.read_split(folder / "split"), trained_model.load(folder / "model")
-    judged = list_evaluation.judge_lists(split, found.model, found.vocabulary, seed=SEED)
+    found = trained_model.load(folder / "model")
+    with tempfile.TemporaryDirectory() as scratch:
+        split = store_split(folder / "split", Path(scratch))
+        judged = list_evaluation.judge_lists(split, found.model, found.vocabulary, seed=SEED)
     evaluation = judged.static
     assert evaluation is not None
     print("| system | NDCG@10 | 95 % interval | recall@10 | 95 % interval | NDCG@10, validation | chosen |")

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from steps.recommender import data, item_neighbours, metrics
-from steps.recommender.evaluation import fit_baselines
+from steps.recommender.rating_baselines import fit_simple
 from steps.recommender.vocabulary import Vocabulary
 
 SHRINKAGES: Final = (5.0, 20.0, 50.0, 100.0)
@@ -31,13 +31,13 @@ def main() -> None:
     vocabulary = Vocabulary.of(split.train)
     train, validation = (data.encode(part, vocabulary) for part in (split.train, split.validation))
     together = data.encode_in_turn([split.train, split.validation], vocabulary)
-    titles = fit_baselines(train, validation, vocabulary)["title mean"]
+    titles = fit_simple(train, validation, vocabulary)["title mean"]
     found = []
     for shrinkage in SHRINKAGES:
-        fitted = item_neighbours.fit(train, titles, USER_DAMPING, shrinkage)
+        fitted = item_neighbours.fit([train], titles, USER_DAMPING, shrinkage)
         for neighbours, damping in product(NEIGHBOURS, DAMPINGS):
             own = replace(fitted, neighbours=neighbours, similarity_damping=damping)
-            rated = (own.predict(validation), own.predict_in_turn(together)[len(split.train) :])
+            rated = (own.predict(validation, train), own.predict_in_turn(together)[len(split.train) :])
             errors = [
                 metrics.rmse(validation["rating"], np.clip(each, split.scale.minimum, split.scale.maximum))
                 for each in rated

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -13,12 +14,9 @@ from steps.formats import REPORT, SPLIT, TRACKING, TRAINED_MODEL
 from steps.tracking import TrackingMode, start_tracker
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from steps.recommender.data import Split
     from steps.recommender.importance import Importance
-    from steps.recommender.metrics import Floats
     from steps.recommender.rerank_curves import RerankCurves
+    from steps.recommender.stored_split import StoredSplit
     from steps.recommender.trained_model import TrainedModel
 
 
@@ -46,33 +44,34 @@ def run(inputs: Inputs, work: Workspace) -> None:
     """Predict every part of the split, rank all titles, compare with baselines, and write figures and a page."""
     import polars as pl
 
-    from steps.recommender import data, list_evaluation, trained_model
-    from steps.recommender.evaluation import MODEL, judge, prequential_verdict, verdict
+    from steps.recommender import list_evaluation, trained_model
+    from steps.recommender.evaluation import MODEL, PREQUENTIAL, STATIC, judge, prequential_verdict, verdict
+    from steps.recommender.model_rater import ModelRater
     from steps.recommender.page import build_page
     from steps.recommender.seeds import verdict as seeds_verdict
+    from steps.recommender.stored_split import store_split
 
-    split = data.read_split(work.input("split"))
-    trained = trained_model.load(work.input("model"))
-    parts = split.parts()
-    predictions, predictions_in_turn = _predict(trained, split)
-    seeds = {found.config.seed: found for found in trained_model.load_seeds(work.input("model"))}
-    of_seeds: dict[str, dict[int, Floats]] = {"static": {}, "prequential": {}}
-    for seed, other in seeds.items():
-        for found, predicted in zip(of_seeds.values(), _predict(other, split), strict=True):
-            found[seed] = predicted[list(parts)[-1]]
-    evaluation = judge(split, predictions, predictions_in_turn, seed=inputs.seed, of_seeds=of_seeds if seeds else None)
-    notes = _notes(trained, split)
+    split = store_split(work.input("split"), work.state / "split")
+    trained = trained_model.load(work.input("model"), work.state / "model")
+    others = trained_model.load_seeds(work.input("model"), work.state / "seeds")
+    seeds = {found.config.seed: found for found in others}
+    evaluation, judged = judge(
+        split,
+        ModelRater(trained, split),
+        seed=inputs.seed,
+        of_seeds={seed: ModelRater(other, split) for seed, other in seeds.items()},
+    )
     lists = list_evaluation.judge_lists(split, trained.model, trained.vocabulary, seed=inputs.seed)
+    notes = [*_notes(trained, split, work.state / "again"), *evaluation.left_out, *lists.notes]
     said = [verdict(evaluation), prequential_verdict(evaluation)]
     said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
     print(*said, *notes, sep="\n", flush=True)
 
-    judged = parts[evaluation.judged_on]
-    curves, importance = _of_what_is_served(trained, split, judged, inputs.seed)
+    curves, importance = _of_what_is_served(trained, split, inputs.seed)
 
     report = work.output("report")
     figures = {
-        "dataset": split.dataset,
+        "dataset": split.about.dataset,
         "parameters": trained.config.model_dump(mode="json"),
         "weights": trained.model.count_params(),
         "verdict": verdict(evaluation),
@@ -85,19 +84,15 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "importance": asdict(importance),
     }
     (report / "metrics.json").write_text(json.dumps(figures, indent=2))
-    judged.select(
-        "user_id",
-        "item_id",
-        "rating",
-        static=pl.Series(predictions[evaluation.judged_on]),
-        prequential=pl.Series(predictions_in_turn[evaluation.judged_on]),
-    ).write_parquet(report / "predictions.parquet")
+    predicted = pl.LazyFrame({name: judged[name, MODEL] for name in (STATIC, PREQUENTIAL)})
+    rows = pl.scan_parquet(split.folder / f"{split.judged_on}.parquet").select("user_id", "item_id", "rating")
+    pl.concat([rows, predicted], how="horizontal").sink_parquet(report / "predictions.parquet")
     if lists.by_user is not None:
         lists.by_user.write_parquet(report / "lists.parquet")
     page = build_page(
         evaluation,
         lists,
-        dataset=split.dataset,
+        dataset=split.about.dataset,
         parameters=trained.config.model_dump(mode="json"),
         history=trained.history,
         best_epoch=trained.best_epoch,
@@ -116,7 +111,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
     judged_on = evaluation.judged_on
     baseline_rmse = evaluation.parts[judged_on].systems[evaluation.best_baseline].rmse.value
     summary[f"{judged_on}_best_baseline_rmse"] = baseline_rmse
-    summary |= {f"{part}_prequential_rmse": evaluation.prequential[part].systems[MODEL].rmse.value for part in parts}
+    summary |= {
+        f"{part}_prequential_rmse": evaluation.prequential[part].systems[MODEL].rmse.value for part in split.parts
+    }
     for protocol, result in evaluation.seeds.items():
         summary |= {f"{protocol}_mean_of_seeds": result.mean, f"{protocol}_spread_of_seeds": result.spread}
     for protocol, judged_lists in (("static", lists.static), ("prequential", lists.prequential)):
@@ -130,7 +127,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         inputs.tracking, work.output("tracking"), name="evaluate", tags=[trained.config.model]
     ) as tracker:
         tracker.log_params(trained.config.model_dump())
-        tracker.log_other("dataset", split.dataset)
+        tracker.log_other("dataset", split.about.dataset)
         tracker.log_other("verdict", verdict(evaluation))
         tracker.log_metrics(summary)
         tracker.log_asset(report / "report.html")
@@ -140,14 +137,14 @@ def run(inputs: Inputs, work: Workspace) -> None:
     )
 
 
-def _notes(trained: "TrainedModel", split: "Split") -> list[str]:
+def _notes(trained: "TrainedModel", split: "StoredSplit", scratch: Path) -> list[str]:
     """What a reader must know before any figure."""
     notes = []
-    if not trained.was_trained_on(split):
+    if not trained.was_trained_on(split.folder, scratch):
         notes.append(
             "Warning: the model was trained on other rows than this split's, perhaps on rows that it is judged on here."
         )
-    if trained.has_learned_from([part for name, part in split.parts().items() if name != "train"]):
+    if trained.has_learned_from([part for name, part in split.parts.items() if name != "train"]):
         notes.append(
             "Warning: the model began with an earlier one that learned from ratings as late as some that it is judged "
             "on here, perhaps from these."
@@ -157,30 +154,18 @@ def _notes(trained: "TrainedModel", split: "Split") -> list[str]:
     return notes
 
 
-def _predict(trained: "TrainedModel", split: "Split") -> "tuple[dict[str, Floats], dict[str, Floats]]":
-    """The ratings of every part, static and prequential."""
-    import numpy as np
-
-    from steps.recommender import data
-
-    parts = split.parts()
-    static = {name: trained.model.predict_ratings(trained.encode(part, split.users)) for name, part in parts.items()}
-    in_turn = trained.model.predict_in_turn(data.encode_in_turn(list(parts.values()), trained.vocabulary))
-    ends = np.cumsum([len(part) for part in parts.values()])[:-1]
-    return static, dict(zip(parts, np.split(in_turn, ends), strict=True))
-
-
 def _of_what_is_served(
-    trained: "TrainedModel", split: "Split", judged: "pl.DataFrame", seed: int
+    trained: "TrainedModel", split: "StoredSplit", seed: int
 ) -> "tuple[RerankCurves | None, Importance]":
     """What variety in lists costs, and what ratings depend on."""
-    from steps.recommender.importance import measure_importance
+    from steps.recommender.importance import draw_rows, measure_importance
     from steps.recommender.rerank_curves import draw_curves
 
-    users, rows = len(trained.vocabulary.users), trained.encode(judged, split.users)
+    drawn = draw_rows(split.about.rows[split.judged_on], seed=seed)
+    rows = split.encoding(trained.vocabulary, trained.profiles).rows(split.at(split.judged_on, drawn))
     return (
         draw_curves(split, trained.model, trained.vocabulary, trained.basis.titles.genres, seed=seed),
-        measure_importance(trained.model, trained.basis.train, users, rows, seed=seed),
+        measure_importance(trained.model, trained.basis.train, len(trained.vocabulary.users), rows),
     )
 
 

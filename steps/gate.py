@@ -38,8 +38,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
     from steps.recommender import data
     from steps.recommender.exported import ExportedModel, compare
 
-    split = data.read_split(work.input("split"))
-    rows = (split.validation if len(split.validation) else split.test).head(inputs.rows)
+    folder = work.input("split")
+    about = data.describe_split(folder)
+    rows = data.first_rows(folder, "validation" if about.rows["validation"] else "test", inputs.rows)
     if not len(rows):
         raise StepError("the split has no validation rows to compare on")
     ratings = ExportedModel.load(work.input("model")).rate(rows)

@@ -4,13 +4,15 @@ Each is fitted on columns of training rows (`user` and `title` are rows of a voc
 nothing about row 0, the unknown, for which it falls back on what it knows on average.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from steps.recommender import data
 from steps.recommender.data import Columns
+from steps.recommender.vocabulary import OOV_ROW
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -19,13 +21,6 @@ TITLE_DAMPINGS: Final = (1.0, 3.0, 10.0, 30.0)
 USER_DAMPINGS: Final = (3.0, 10.0, 30.0, 100.0)
 """The same for each user."""
 BIAS_ROUNDS: Final = 10
-
-
-class Baseline(Protocol):
-    """A fitted baseline."""
-
-    def predict(self, columns: Columns) -> Floats:
-        """The rating of each row, [rows]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +46,14 @@ class Bias:
 
 def fit_global_mean(train: Columns, users: int, titles: int) -> Bias:
     """Always say the mean training rating."""
-    return Bias(float(np.mean(train["rating"], dtype=np.float64)), np.zeros(users + 1), np.zeros(titles + 1))
+    total = sum(float(np.sum(part["rating"], dtype=np.float64)) for part in data.parts(train, "rating"))
+    return Bias(total / data.count_rows(train), np.zeros(users + 1), np.zeros(titles + 1))
 
 
 def fit_title_mean(train: Columns, users: int, titles: int, damping: float) -> Bias:
     """Say the title's mean, damped towards the global mean where ratings are few."""
     fitted = fit_global_mean(train, users, titles)
-    deviations = train["rating"].astype(np.float64) - fitted.mean
-    return Bias(fitted.mean, fitted.users, _damped_means(train["title"], deviations, titles, damping))
+    return replace(fitted, titles=_damped_deviations(train, "title", fitted, damping))
 
 
 def fit_user_and_title_bias(train: Columns, users: int, titles: int, user_damping: float, title_damping: float) -> Bias:
@@ -67,19 +62,27 @@ def fit_user_and_title_bias(train: Columns, users: int, titles: int, user_dampin
     Koren, Factor in the Neighbors (ACM TKDD 4(1), 2010), section 2.1, solved as the Surprise library does.
     """
     fitted = fit_global_mean(train, users, titles)
-    deviations = train["rating"].astype(np.float64) - fitted.mean
-    of_users, of_titles = fitted.users, fitted.titles
     for _ in range(BIAS_ROUNDS):
-        of_titles = _damped_means(train["title"], deviations - of_users[train["user"]], titles, title_damping)
-        of_users = _damped_means(train["user"], deviations - of_titles[train["title"]], users, user_damping)
-    return Bias(fitted.mean, of_users, of_titles)
+        fitted = replace(fitted, titles=_damped_deviations(train, "title", fitted, title_damping))
+        fitted = replace(fitted, users=_damped_deviations(train, "user", fitted, user_damping))
+    return fitted
 
 
-def _damped_means(rows: npt.NDArray[np.int32], values: Floats, count: int, damping: float) -> Floats:
-    """The mean of the values of each row as if `damping` zeros were among them, [count + 1]; 0 for the unknown."""
-    sums = np.bincount(rows, weights=values, minlength=count + 1)
-    means = sums / (np.bincount(rows, minlength=count + 1) + damping)
-    means[0] = 0.0
+def _damped_deviations(train: Columns, of: Literal["user", "title"], fitted: Bias, damping: float) -> Floats:
+    """By how much the ratings of each user or title are above what all else in `fitted` says, [users or titles + 1].
+
+    The mean as if `damping` zeros were among them; 0 for the unknown.
+    """
+    own, other, of_others = fitted.users, "title", fitted.titles
+    if of == "title":
+        own, other, of_others = fitted.titles, "user", fitted.users
+    sums, rows = np.zeros(len(own)), np.zeros(len(own))
+    for part in data.parts(train, "user", "title", "rating"):
+        deviations = part["rating"].astype(np.float64) - fitted.mean - of_others[part[other]]
+        sums += np.bincount(part[of], weights=deviations, minlength=len(own))
+        rows += np.bincount(part[of], minlength=len(own))
+    means = sums / (rows + damping)
+    means[OOV_ROW] = 0.0
     return means
 
 

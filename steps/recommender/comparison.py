@@ -94,7 +94,7 @@ def compare(reports: Sequence[Report], protocol: str, *, seed: int) -> dict[str,
 
     names = sorted(by_name, key=chosen_by)
     rows = reports[0].predictions
-    bootstrap = Bootstrap(
+    bootstrap = Bootstrap.of(
         rows["user_id"].rank("dense").to_numpy(),
         rows["rating"].to_numpy(),
         {name: by_name[name][0].predictions[protocol].to_numpy() for name in names},

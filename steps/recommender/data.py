@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,11 +46,6 @@ class Split:
     """What is known of items: `item_id`, `year` and `genres`, where the source has that."""
     users: pl.DataFrame | None = None
     """What is known of users: `user_id`, `gender`, `age` and `occupation`, where the source has that."""
-
-    def parts(self) -> dict[str, pl.DataFrame]:
-        """The parts that have rows, by name."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in parts.items() if len(part)}
 
 
 def read_split(folder: Path) -> Split:
@@ -99,6 +94,18 @@ def describe_split(folder: Path) -> SplitDescription:
     )
 
 
+def frames(folder: Path, about: SplitDescription, part: str) -> Iterator[pl.DataFrame]:
+    """The rows of a part of a split in their order, as many at a time as memory should hold."""
+    rows = pl.scan_parquet(folder / f"{part}.parquet").select(RATING_COLUMNS)
+    for start in range(0, about.rows[part], BUFFER):
+        yield rows.slice(start, BUFFER).collect()
+
+
+def first_rows(folder: Path, part: str, count: int) -> pl.DataFrame:
+    """So many of the first rows of a part of a split."""
+    return pl.scan_parquet(folder / f"{part}.parquet").select(RATING_COLUMNS).head(count).collect()
+
+
 def _read_if_there(path: Path) -> pl.DataFrame | None:
     return pl.read_parquet(path) if path.exists() else None
 
@@ -144,9 +151,24 @@ def batches(columns: Columns, size: int) -> Iterator[dict[str, npt.NDArray[Any]]
         yield take(columns, start, start + size)
 
 
-def parts(columns: Columns) -> Iterator[Columns]:
-    """The rows in their order, as many at a time as memory should hold: all of them where they are there already."""
-    return batches(columns, BUFFER) if isinstance(columns, StoredColumns) else iter([columns])
+def parts(columns: Columns, *names: str) -> Iterator[Columns]:
+    """The rows in their order, as many at a time as memory should hold: all of them where they are there already.
+
+    With `names`, only these columns.
+    """
+    if not isinstance(columns, StoredColumns):
+        yield columns
+        return
+    for start in range(0, columns.rows, BUFFER):
+        yield {name: columns.read(name, start, start + BUFFER) for name in names or columns}
+
+
+def where(columns: Columns, chosen: Callable[[Columns], npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[Any]]:
+    """The rows that `chosen` says of some at a time, in memory."""
+    found = [
+        {name: column[rows] for name, column in part.items()} for part in parts(columns) for rows in [chosen(part)]
+    ]
+    return {name: np.concatenate([each[name] for each in found]) for name in columns}
 
 
 def pieces(columns: Columns, name: str) -> Iterator[npt.NDArray[Any]]:

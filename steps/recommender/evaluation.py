@@ -1,27 +1,35 @@
 """Judging predictions beside what two averages know: the figures that `evaluate` writes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
-import polars as pl
 
-from steps.recommender import baselines, data, item_neighbours, metrics
-from steps.recommender.baselines import Baseline, Bias
-from steps.recommender.data import Columns, RatingScale, Split
+from steps.recommender import metrics, rating_baselines
+from steps.recommender.data import RatingScale
 from steps.recommender.fairness import Gap, SliceResult, judge_slices
-from steps.recommender.item_neighbours import ItemNeighbours
+from steps.recommender.judged_rows import JudgedRows
 from steps.recommender.metrics import Bootstrap, CalibrationBin, Comparison, Floats, Quality
+from steps.recommender.rating_baselines import PREQUENTIAL_BASELINE
 from steps.recommender.seeds import SeedsResult, judge_seeds
 from steps.recommender.slices import slices
-from steps.recommender.vocabulary import Vocabulary
+from steps.recommender.stored_split import Shard, StoredSplit
 
 MODEL: Final = "model"
 """The name of the judged model among the systems; the others are baselines."""
-NEIGHBOURS: Final = "item-kNN"
-PREQUENTIAL_BASELINE: Final = "title mean + user so far"
+STATIC: Final = "static"
+PREQUENTIAL: Final = "prequential"
+
+
+class Rater(Protocol):
+    """What answers ratings, by part for the rows of a shard."""
+
+    def static(self, shard: Shard) -> Mapping[str, Floats]:
+        """What is answered where everything is frozen where training ends."""
+
+    def in_turn(self, shard: Shard) -> Mapping[str, Floats]:
+        """What is answered to each row when the same user's rows of earlier moments are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,96 +70,89 @@ class Evaluation:
     seed: int
     seeds: Mapping[str, SeedsResult]
     """Several trainings by protocol, on `judged_on`; empty of a single one."""
+    left_out: Sequence[str]
+    """Baselines for which there are too many titles, with the reason."""
     resamples: int = metrics.RESAMPLES
     confidence: float = metrics.CONFIDENCE
 
 
 def judge(
-    split: Split,
-    predictions: Mapping[str, Floats],
-    predictions_in_turn: Mapping[str, Floats],
-    *,
-    seed: int,
-    of_seeds: Mapping[str, Mapping[int, Floats]] | None = None,
-) -> Evaluation:
-    """Compare a model's `predictions` for each part of `split`, [rows], with the truth and with baselines.
+    split: StoredSplit, model: Rater, *, seed: int, of_seeds: Mapping[int, Rater] | None = None
+) -> tuple[Evaluation, JudgedRows]:
+    """Compare what a `model` answers for each part of `split` with the truth and with baselines.
 
-    Those are static: everything is frozen where training ends. In `predictions_in_turn`, as strictly, the weights are
-    frozen and the ratings known that the user gave at earlier moments. Both kinds are judged apart. `of_seeds` has
-    those of several trainings for the part judged on, by protocol and seed.
+    Static, everything is frozen where training ends. Prequentially, as strictly, the weights are frozen and the ratings
+    known that the user gave at earlier moments. Both kinds are judged apart. `of_seeds` has several trainings, which
+    are compared on the last part.
 
     The baselines see the training rows only; how strongly they are damped is chosen on the validation rows, as the
     model's epoch was, so that neither side has an advantage.
+
+    Of the rows of the last part come along `owner`, `name`, `item` and `rating`, and by protocol what was predicted by
+    `MODEL`, by the baseline that it is compared with, and by each of `of_seeds`.
     """
-    vocabulary = Vocabulary.of(split.train)
-    parts = split.parts()
-    columns = {name: data.encode(part, vocabulary) for name, part in parts.items()}
-    chosen_on = columns.get("validation", columns["train"])
-    simple = fit_baselines(columns["train"], chosen_on, vocabulary)
-    neighbours = _fit_neighbours(columns["train"], chosen_on, simple["title mean"])
-    fitted: dict[str, Baseline] = {**simple, **({NEIGHBOURS: neighbours} if neighbours else {})}
+    others, judged_on, raters = rating_baselines.fit(split), split.judged_on, of_seeds or {}
     systems = {
-        name: {MODEL: predictions[name]} | {b: _rate(f, columns[name], split.scale) for b, f in fitted.items()}
-        for name in parts
+        STATIC: {MODEL: model.static, **others.static},
+        PREQUENTIAL: {MODEL: model.in_turn, **others.in_turn},
     }
-    bootstraps = {name: _bootstrap(part, systems[name], seed) for name, part in parts.items()}
-    best = min(fitted, key=lambda name: metrics.rmse(chosen_on["rating"], _rate(fitted[name], chosen_on, split.scale)))
-    judged_on = list(parts)[-1]
-    in_turn = _systems_in_turn(split, vocabulary, simple["title mean"], neighbours, predictions_in_turn)
-    bootstraps_in_turn = {name: _bootstrap(part, in_turn[name], seed) for name, part in parts.items()}
-    truth, predicted = columns[judged_on]["rating"], predictions[judged_on]
-    slice_results, gaps = judge_slices(
-        slices(split, parts[judged_on], columns["train"], columns[judged_on]),
-        parts[judged_on]["user_id"].rank("dense").to_numpy(),
-        truth,
-        predicted,
-        systems[judged_on][best],
-        seed=seed,
-    )
-    baselines_of = {
-        "static": systems[judged_on][best],
-        "prequential": in_turn[judged_on][PREQUENTIAL_BASELINE],
+    compared = {STATIC: others.best, PREQUENTIAL: PREQUENTIAL_BASELINE}
+    judged = JudgedRows(split.about.rows[judged_on])
+    sums: dict[str, dict[str, list[Floats]]] = {protocol: {part: [] for part in split.parts} for protocol in systems}
+    for shard in split.shards():
+        place = shard[judged_on]["place"]
+        for name in ("owner", "name", "item", "rating"):
+            judged.put((name,), place, shard[judged_on][name])
+        for protocol, by_name in systems.items():
+            rated = {name: rate(shard) for name, rate in by_name.items()}
+            for part, rows in shard.items():
+                predictions = [each[part] for each in rated.values()]
+                sums[protocol][part].append(metrics.sums_by_user(rows["owner"], rows["rating"], predictions))
+            for name in (MODEL, compared[protocol]):
+                judged.put((protocol, name), place, rated[name][judged_on])
+        for number, rater in raters.items():
+            judged.put((STATIC, str(number)), place, rater.static(shard)[judged_on])
+            judged.put((PREQUENTIAL, str(number)), place, rater.in_turn(shard)[judged_on])
+    bootstraps = {
+        protocol: {
+            part: Bootstrap(list(systems[protocol]), np.concatenate(of_shards), seed=seed)
+            for part, of_shards in by_part.items()
+        }
+        for protocol, by_part in sums.items()
     }
-    return Evaluation(
+    results = {
+        protocol: {part: _part_result(split, part, systems[protocol], found) for part, found in by_part.items()}
+        for protocol, by_part in bootstraps.items()
+    }
+    truth, predicted, owner = judged["rating",], judged[STATIC, MODEL], judged["owner",]
+    baseline = judged[STATIC, others.best]
+    rows = {name: judged[name,] for name in ("owner", "name", "item")}
+    slice_results, gaps = judge_slices(slices(split, rows), owner, truth, predicted, baseline, seed=seed)
+    evaluation = Evaluation(
         judged_on=judged_on,
-        parts={name: _part_result(part, systems[name], bootstraps[name]) for name, part in parts.items()},
-        best_baseline=best,
-        comparison=bootstraps[judged_on].compare(MODEL, best),
+        parts=results[STATIC],
+        best_baseline=others.best,
+        comparison=bootstraps[STATIC][judged_on].compare(MODEL, others.best),
         slices=slice_results,
         gaps=gaps,
-        distribution=distribution(truth, predicted, split.scale),
+        distribution=distribution(truth, predicted, split.about.scale),
         calibration=metrics.calibration(truth, predicted),
-        prequential={name: _part_result(part, in_turn[name], bootstraps_in_turn[name]) for name, part in parts.items()},
-        prequential_comparison=bootstraps_in_turn[judged_on].compare(MODEL, PREQUENTIAL_BASELINE),
+        prequential=results[PREQUENTIAL],
+        prequential_comparison=bootstraps[PREQUENTIAL][judged_on].compare(MODEL, PREQUENTIAL_BASELINE),
         seed=seed,
         seeds={
             protocol: judge_seeds(
-                parts[judged_on]["user_id"].rank("dense").to_numpy(), truth, found, baselines_of[protocol], seed=seed
+                owner,
+                truth,
+                {number: judged[protocol, str(number)] for number in raters},
+                judged[protocol, compared[protocol]],
+                seed=seed,
             )
-            for protocol, found in (of_seeds or {}).items()
+            for protocol in (systems if raters else ())
         },
+        left_out=others.left_out,
     )
-
-
-def fit_baselines(train: Columns, validation: Columns, vocabulary: Vocabulary) -> dict[str, Bias]:
-    """Every baseline by name, from the simplest, each with the damping that suits `validation` best."""
-    users, titles = len(vocabulary.users), len(vocabulary.titles)
-
-    def best(candidates: Sequence[Bias]) -> Bias:
-        return min(candidates, key=lambda fitted: metrics.rmse(validation["rating"], fitted.predict(validation)))
-
-    return {
-        "global mean": baselines.fit_global_mean(train, users, titles),
-        "title mean": best(
-            [baselines.fit_title_mean(train, users, titles, damping) for damping in baselines.TITLE_DAMPINGS]
-        ),
-        "user + title bias": best(
-            [
-                baselines.fit_user_and_title_bias(train, users, titles, *damping)
-                for damping in product(baselines.USER_DAMPINGS, baselines.TITLE_DAMPINGS)
-            ]
-        ),
-    }
+    return evaluation, judged
 
 
 def distribution(truth: Floats, predicted: Floats, scale: RatingScale) -> Distribution:
@@ -200,55 +201,9 @@ def prequential_verdict(evaluation: Evaluation) -> str:
     )
 
 
-def _part_result(part: pl.DataFrame, systems: Mapping[str, Floats], bootstrap: Bootstrap) -> PartResult:
+def _part_result(split: StoredSplit, part: str, systems: Iterable[str], bootstrap: Bootstrap) -> PartResult:
     return PartResult(
-        rows=len(part),
-        users=part["user_id"].n_unique(),
+        rows=split.about.rows[part],
+        users=int(np.count_nonzero(split.ratings[part])),
         systems={system: bootstrap.quality(system) for system in systems},
     )
-
-
-def _systems_in_turn(
-    split: Split,
-    vocabulary: Vocabulary,
-    title_mean: Bias,
-    neighbours: ItemNeighbours | None,
-    predictions: Mapping[str, Floats],
-) -> dict[str, dict[str, Floats]]:
-    """The ratings of the model, of a running mean of each user and of item-kNN, one row after the other, by part."""
-    parts = split.parts()
-    together = data.encode_in_turn(list(parts.values()), vocabulary)
-    ends = np.cumsum([len(part) for part in parts.values()])[:-1]
-
-    def parted(rated: Floats) -> dict[str, Floats]:
-        return dict(zip(parts, np.split(np.clip(rated, split.scale.minimum, split.scale.maximum), ends), strict=True))
-
-    chosen_on = "validation" if "validation" in parts else "train"
-    truth = parts[chosen_on]["rating"].to_numpy()
-    running = {damping: parted(title_mean.predict_in_turn(together, damping)) for damping in baselines.USER_DAMPINGS}
-    best = min(running, key=lambda damping: metrics.rmse(truth, running[damping][chosen_on]))
-    systems = {name: {MODEL: predictions[name], PREQUENTIAL_BASELINE: running[best][name]} for name in parts}
-    if neighbours:
-        for name, rated in parted(replace(neighbours, damping=best).predict_in_turn(together)).items():
-            systems[name][NEIGHBOURS] = rated
-    return systems
-
-
-def _fit_neighbours(train: Columns, validation: Columns, title_mean: Bias) -> ItemNeighbours | None:
-    """With the damping of users' means that suits `validation` best; None where there are too many titles."""
-    if len(title_mean.titles) > item_neighbours.MOST_TITLES:
-        return None
-    fitted = item_neighbours.fit(train, title_mean, baselines.USER_DAMPINGS[0])
-    return min(
-        (replace(fitted, damping=damping) for damping in baselines.USER_DAMPINGS),
-        key=lambda found: metrics.rmse(validation["rating"], found.predict(validation)),
-    )
-
-
-def _rate(baseline: Baseline, columns: Columns, scale: RatingScale) -> Floats:
-    return np.clip(baseline.predict(columns), scale.minimum, scale.maximum)
-
-
-def _bootstrap(rows: pl.DataFrame, systems: Mapping[str, Floats], seed: int) -> Bootstrap:
-    users = rows["user_id"].rank("dense").to_numpy()  # numbers group faster than text
-    return Bootstrap(users, rows["rating"].to_numpy(), systems, seed=seed)

@@ -91,4 +91,4 @@ def compare(rows: pl.DataFrame, new: Floats, served: Sequence[float], *, seed: i
     """The new model's RMSE minus the served one's on the same rows, users drawn again and again, with its interval."""
     users = rows["user_id"].rank("dense").to_numpy()
     predictions = {_NEW: np.asarray(new, np.float64), _SERVED: np.asarray(served, np.float64)}
-    return Bootstrap(users, rows["rating"].to_numpy(), predictions, seed=seed).compare(_NEW, _SERVED)
+    return Bootstrap.of(users, rows["rating"].to_numpy(), predictions, seed=seed).compare(_NEW, _SERVED)

@@ -1,7 +1,8 @@
 """Whether a model serves some groups worse than others: errors of each slice, and the gaps between them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,8 @@ RMSE, MAE, ERROR = range(3)
 
 FEWEST_USERS: Final = 10
 """Slices of fewer users get no figures: an interval from so few would say nothing."""
+
+_CELLS: Final = 2**24  # sums of users by slice in memory at once: bounds them to 128 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +56,36 @@ class Gap:
 
 
 def judge_slices(
-    slices: Sequence[Slice], users: Integers, truth: Floats, model: Floats, baseline: Floats, *, seed: int
+    slices: Iterable[Slice], users: Integers, truth: Floats, model: Floats, baseline: Floats, *, seed: int
 ) -> tuple[list[SliceResult], list[Gap]]:
     """Every slice, and the gap of each that leaves enough users on both sides, but for known and new ones.
 
     All is [rows]. Intervals are of the same resamples of all users of the part, so the two sides of a gap and the two
-    systems are paired (`metrics.Bootstrap` says why users are drawn).
+    systems are paired (`metrics.Bootstrap` says why users are drawn). As many slices are looked at together as memory
+    should hold.
     """
-    sums = _sums_by_user(slices, users, truth, (model, baseline))
-    drawn = np.concatenate([drawn @ sums.reshape(len(sums), -1) for drawn in draws(len(sums), RESAMPLES, seed)])
+    people, owner = np.unique(users, return_inverse=True)
+    together = max(1, _CELLS // (len(people) * 8))
+    results, gaps = [], []
+    left = iter(slices)
+    while some := list(islice(left, together)):
+        found, between = _judge(some, owner, len(people), truth, (model, baseline), seed)
+        results += found
+        gaps += between
+    return results, gaps
+
+
+def _judge(
+    slices: Sequence[Slice], owner: Integers, people: int, truth: Floats, predictions: Sequence[Floats], seed: int
+) -> tuple[list[SliceResult], list[Gap]]:
+    sums = _sums_by_user(slices, owner, people, truth, predictions)
+    drawn = np.concatenate([drawn @ sums.reshape(people, -1) for drawn in draws(people, RESAMPLES, seed)])
     # The first place is that of the rows as they are, the others are of resamples.
     both = np.concatenate([sums.sum(axis=0)[None], drawn.reshape(-1, *sums.shape[1:])])
     within, beside = _figures(both[:, 1:]), _figures(both[:, :1] - both[:, 1:])
     results, gaps = [], []
     for number, each in enumerate(slices):
-        about = (each.dimension, each.name, int(each.rows.sum()), len(np.unique(users[each.rows])))
+        about = (each.dimension, each.name, int(each.rows.sum()), len(np.unique(owner[each.rows])))
         if about[-1] < FEWEST_USERS:
             results.append(SliceResult(*about, None, None, None))
             continue
@@ -80,7 +98,7 @@ def judge_slices(
                 Comparison(_interval(here[..., 0, RMSE] - here[..., 1, RMSE])),
             )
         )
-        if each.dimension != WARMTH and len(np.unique(users[~each.rows])) >= FEWEST_USERS:
+        if each.dimension != WARMTH and len(np.unique(owner[~each.rows])) >= FEWEST_USERS:
             gap = here - there
             gaps.append(
                 Gap(*about, _interval(gap[:, 0, RMSE]), _interval(gap[:, 0, ERROR]), _interval(gap[:, 1, RMSE]))
@@ -97,18 +115,18 @@ def summary(gaps: Sequence[Gap]) -> str:
     )
 
 
-def _sums_by_user(slices: Sequence[Slice], users: Integers, truth: Floats, predictions: Sequence[Floats]) -> Floats:
+def _sums_by_user(
+    slices: Sequence[Slice], owner: Integers, people: int, truth: Floats, predictions: Sequence[Floats]
+) -> Floats:
     """For each user, for all rows and for each slice, for each system: rows, squared, absolute and signed errors.
 
     [users, 1 + slices, systems, 4]
     """
-    people, owner = np.unique(users, return_inverse=True)
     errors = [np.asarray(predicted, np.float64) - truth for predicted in predictions]
     terms = [[np.ones(len(error)), np.square(error), np.abs(error), error] for error in errors]
-    masks = [np.ones(len(users), np.bool_), *(each.rows for each in slices)]
+    masks = [np.ones(len(owner), np.bool_), *(each.rows for each in slices)]
     sums = [
-        [[np.bincount(owner[mask], term[mask], len(people)) for term in of_system] for of_system in terms]
-        for mask in masks
+        [[np.bincount(owner[mask], term[mask], people) for term in of_system] for of_system in terms] for mask in masks
     ]
     return np.moveaxis(np.array(sums), -1, 0)
 

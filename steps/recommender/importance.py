@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from steps.recommender.data import Columns, count_rows
+from steps.recommender.data import Columns, count_rows, where
 from steps.recommender.explain import AVERAGE
 from steps.recommender.models import RatingModel
 from steps.recommender.models.base import FEATURES
@@ -36,14 +37,19 @@ class Importance:
     """What the inputs are about."""
 
 
-def measure_importance(model: RatingModel, train: Columns, users: int, rows: Columns, *, seed: int) -> Importance:
-    """Explain what is answered to some of `rows` with frozen user state; `users` is how many the vocabulary has."""
-    drawn = np.sort(np.random.default_rng(seed).permutation(count_rows(rows))[:ROWS])
-    chosen = {name: rows[name][drawn] for name in FEATURES if name in rows}
-    seen = SeenRatings(train, users)
+def draw_rows(count: int, *, seed: int) -> npt.NDArray[np.int64]:
+    """Which of so many rows are explained, in their order."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:ROWS])
+
+
+def measure_importance(model: RatingModel, train: Columns, users: int, rows: Columns) -> Importance:
+    """Explain what is answered to `rows` with frozen user state; `users` is how many the vocabulary has."""
+    chosen = {name: rows[name] for name in FEATURES if name in rows}
+    asking = np.unique(chosen["user"])
+    seen = SeenRatings(where(train, lambda part: np.isin(part["user"], asking)), users)
     amounts: dict[str, list[float]] = {}
     errors: list[float] = []
-    for start in range(0, len(drawn), _BATCH):
+    for start in range(0, count_rows(chosen), _BATCH):
         batch = {name: tf.constant(column[start : start + _BATCH]) for name, column in chosen.items()}
         asked = {name: column for name, column in batch.items() if name != "title"}
         history = seen.of(batch["user"])
@@ -56,7 +62,7 @@ def measure_importance(model: RatingModel, train: Columns, users: int, rows: Col
     means = {name: float(np.mean(values)) for name, values in amounts.items() if name != AVERAGE}
     topics, crossed = model.crosses() if isinstance(model, CrossModel) else ((), None)
     return Importance(
-        rows=len(drawn),
+        rows=count_rows(chosen),
         terms=dict(sorted(means.items(), key=lambda item: -item[1])),
         mean_error=float(np.mean(errors)),
         largest_error=float(np.max(errors)),

@@ -1,7 +1,8 @@
 """Ratings from what the same user gave to similar titles: item-kNN, static and in turn."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,6 +22,8 @@ static."""
 MOST_TITLES: Final = 20_000
 """Beyond that many titles a similarity for each two of them does not fit."""
 
+_BLOCK_CELLS: Final = 2**23  # pairs of titles looked at together, each of several numbers of 64 bits
+
 
 @dataclass(frozen=True, slots=True)
 class ItemNeighbours:
@@ -34,17 +37,19 @@ class ItemNeighbours:
     """The mean of each title."""
     similarity: Floats
     """[titles + 1, titles + 1], none of it below 0; 0 for a title and itself, and for the unknown."""
-    train: Columns
     damping: float
     """How many zeros are added to each user's deviations."""
     neighbours: int = NEIGHBOURS
     similarity_damping: float = DAMPING
 
-    def predict(self, columns: Columns) -> Floats:
-        """The rating of each row, [rows], knowing the training rows of the same `user`, but for those of the title."""
-        known = self.train["user"] != OOV_ROW
-        train = {name: self.train[name][known] for name in ("user", "title", "rating")}
-        return self._predict(columns, columns["user"], train, train["user"], in_turn=False)
+    def predict(self, columns: Columns, train: Columns) -> Floats:
+        """The rating of each row, [rows], knowing the rows of the same `user` in `train`, but for those of the title.
+
+        `train` has all training rows of these users, and perhaps others.
+        """
+        known = train["user"] != OOV_ROW
+        rated = {name: train[name][known] for name in ("user", "title", "rating")}
+        return self._predict(columns, columns["user"], rated, rated["user"], in_turn=False)
 
     def predict_in_turn(self, columns: Columns) -> Floats:
         """The rating of each row, [rows], knowing the rows of the same `owner` of earlier moments."""
@@ -56,7 +61,7 @@ class ItemNeighbours:
         asking, knowing = np.argsort(asks, kind="stable"), np.argsort(knows, kind="stable")
         owners, starts = np.unique(asks[asking], return_index=True)
         first, last = (np.searchsorted(knows[knowing], owners, side=side) for side in ("left", "right"))
-        for rows, begin, end in zip(np.split(asking, starts[1:]), first, last, strict=True):
+        for rows, begin, end in zip(np.split(asking, starts)[1:], first, last, strict=True):
             history = knowing[begin:end]
             if not len(history):
                 continue
@@ -73,21 +78,37 @@ class ItemNeighbours:
         return rated
 
 
-def fit(train: Columns, titles: Bias, damping: float, shrinkage: float = SHRINKAGE) -> ItemNeighbours:
-    """Fitted on training rows, where `titles` has the titles' means and `damping` suits users' means."""
+def fit(train: Iterable[Columns], titles: Bias, damping: float, shrinkage: float = SHRINKAGE) -> ItemNeighbours:
+    """Fitted on training rows, where `titles` has the titles' means and `damping` suits users' means.
+
+    `train` is read several times; each of its parts has all rows of its users.
+    """
     count = len(titles.titles)
-    deviation = train["rating"] - titles.predict({**train, "user": np.zeros_like(train["title"])})
-    shape = (int(train["user"].max()) + 1, count)
-    known = train["user"] != OOV_ROW
-    places = (train["user"][known], train["title"][known])
-    values = sp.csr_matrix((deviation[known], places), shape=shape)
-    rated = sp.csr_matrix((np.ones(int(known.sum())), places), shape=shape)
-    together = (values.T @ values).toarray()
-    squares = (values.multiply(values).T @ rated).toarray()
-    both = (rated.T @ rated).toarray()
-    lengths = np.sqrt(squares * squares.T)
-    correlation = np.divide(together, lengths, out=np.zeros_like(together), where=lengths > 0)
-    similarity = np.maximum(correlation * both / (both + shrinkage), 0.0).astype(np.float32)
+    similarity = np.zeros((count, count), np.float32)
+    block = max(1, _BLOCK_CELLS // count)
+    for start in range(0, count, block):
+        some = slice(start, start + block)
+        together, squares, others, both = np.zeros((4, min(block, count - start), count))
+        for part in train:
+            values, rated = _matrices(part, titles)
+            squared = values.multiply(values).tocsr()
+            together += (values[:, some].T @ values).toarray()
+            squares += (squared[:, some].T @ rated).toarray()
+            others += (rated[:, some].T @ squared).toarray()
+            both += (rated[:, some].T @ rated).toarray()
+        lengths = np.sqrt(squares * others)
+        correlation = np.divide(together, lengths, out=np.zeros_like(together), where=lengths > 0)
+        similarity[some] = np.maximum(correlation * both / (both + shrinkage), 0.0)
     np.fill_diagonal(similarity, 0.0)
     similarity[OOV_ROW] = similarity[:, OOV_ROW] = 0.0
-    return ItemNeighbours(titles, similarity, train, damping)
+    return ItemNeighbours(titles, similarity, damping)
+
+
+def _matrices(rows: Columns, titles: Bias) -> tuple[Any, Any]:
+    """By how much ratings differ from their titles' means, and 1 for each rating: sparse, [users, titles]."""
+    deviation = rows["rating"] - titles.predict({**rows, "user": np.zeros_like(rows["title"])})
+    known = rows["user"] != OOV_ROW
+    users, user = np.unique(rows["user"][known], return_inverse=True)
+    places, shape = (user, rows["title"][known]), (len(users), len(titles.titles))
+    values = sp.csr_matrix((deviation[known], places), shape=shape)
+    return values, sp.csr_matrix((np.ones(len(user)), places), shape=shape)

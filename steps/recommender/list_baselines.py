@@ -4,8 +4,9 @@ Each is fitted on who rated what in training, as 0 or 1, and lists for whatever 
 frozen, the user's ratings are not. What is to choose about it is chosen on validation rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, Final, Protocol
 
@@ -13,7 +14,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from steps.recommender import lists
-from steps.recommender.lists import Floats, Pairs, Question
+from steps.recommender.lists import Floats, Pairs
+
+ITEM_NEIGHBOURS: Final = "item-kNN"
+EASE: Final = "EASE"
+ALS: Final = "ALS"
 
 NEIGHBOURS: Final = (20, 50, 100, 200)
 """Choices for how many of a title's most similar titles count."""
@@ -24,6 +29,9 @@ ALS_CHOICES: Final = tuple(product((32, 64), (0.1, 10.0), (1.0, 10.0)))
 ALS_ROUNDS: Final = 15
 MOST_TITLES: Final = 20_000
 """Beyond that many titles a number for each pair of them does not fit, and item-kNN and EASE are left out."""
+MOST_RATINGS: Final = 10_000_000
+"""Beyond that many training ratings ALS is left out: it needs all of them in memory, three times 8 bytes each, and is
+trained once for each of its choices."""
 
 
 class ListBaseline(Protocol):
@@ -89,12 +97,52 @@ def matrix(pairs: Pairs, users: int, titles: int) -> Any:
     return sp.csr_matrix((ones, (pairs.owner, pairs.title)), shape=(users, titles))
 
 
-def fit_item_neighbours(train: Any, neighbours: int) -> ItemWeights:
+class Interactions:
+    """Who rated what in training, as 0 or 1."""
+
+    def __init__(self, blocks: Iterable[Any]) -> None:
+        """`blocks` are sparse matrices, all [users, titles], that add up to it. They are read several times."""
+        self._blocks = blocks
+
+    @cached_property
+    def counts(self) -> Floats:
+        """How many users rated each title, [titles]."""
+        counts: Floats = np.sum([np.asarray(block.sum(axis=0), np.float32).ravel() for block in self._blocks], axis=0)
+        return counts
+
+    @cached_property
+    def together(self) -> Floats:
+        """How many users rated both of two titles, [titles, titles]."""
+        together = np.zeros((len(self.counts), len(self.counts)), np.float32)
+        for block in self._blocks:
+            together += (block.T @ block).toarray()
+        return together
+
+    @cached_property
+    def matrix(self) -> Any:
+        """All of it, sparse, [users, titles]."""
+        first, *others = self._blocks
+        return sum(others, start=first)
+
+    def left_out(self) -> dict[str, str]:
+        """The baselines that would not fit into memory, with sentences about why."""
+        titles, ratings = len(self.counts), int(self.counts.sum(dtype=np.float64))
+        pairs = "of lists is left out: it needs a number for each two titles, which is done for up to"
+        found = {name: f"{name} {pairs} {MOST_TITLES:,} titles." for name in (ITEM_NEIGHBOURS, EASE)}
+        if titles <= MOST_TITLES:
+            found = {}
+        if ratings > MOST_RATINGS:
+            found[ALS] = (
+                f"{ALS} is left out: it needs all ratings in memory, which is done for up to {MOST_RATINGS:,} of them."
+            )
+        return found
+
+
+def fit_item_neighbours(together: Floats, neighbours: int) -> ItemWeights:
     """Item-kNN: the cosine of each title's `neighbours` most similar ones.
 
     Sarwar and others, Item-based Collaborative Filtering Recommendation Algorithms, WWW 2001.
     """
-    together = _together(train)
     lengths = np.sqrt(np.maximum(np.diag(together), 1.0))
     similarity = together / lengths[:, None] / lengths[None, :]
     np.fill_diagonal(similarity, 0.0)
@@ -104,14 +152,14 @@ def fit_item_neighbours(train: Any, neighbours: int) -> ItemWeights:
     return ItemWeights(sp.csr_matrix(similarity))
 
 
-def fit_ease(train: Any, ridge: float) -> ItemWeights:
+def fit_ease(together: Floats, ridge: float) -> ItemWeights:
     """EASE: the linear weights, none of a title on itself, that give back what users have rated, in closed form.
 
     Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
     """
-    together = _together(train).astype(np.float64)
-    together[np.diag_indices_from(together)] += ridge
-    inverse = np.linalg.inv(together)
+    gram = together.astype(np.float64)
+    gram[np.diag_indices_from(gram)] += ridge
+    inverse = np.linalg.inv(gram)
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     return ItemWeights(weights.astype(np.float32))
@@ -134,32 +182,28 @@ def fit_als(train: Any, factors: int, regularization: float, alpha: float, *, se
     return Factors(model)
 
 
-def fit(train: Any, validation: Question | None, *, seed: int) -> dict[str, Chosen]:
-    """Every baseline by name, from the simplest, fitted on `train`, [users, titles].
+def fit(train: Interactions, gain: Callable[[ListBaseline], float] | None, *, seed: int) -> dict[str, Chosen]:
+    """Every baseline by name, from the simplest, but for those that are left out.
 
-    Choices are those with the best NDCG of `lists.LENGTH` for `validation`; without it, the first of each.
+    Choices are those with the best `gain`, the mean NDCG of `lists.LENGTH` for validation; without it, the first.
     """
-    counts = np.asarray(train.sum(axis=0), np.float32).ravel()
-    fitted = {"popularity": _best([({}, lambda: Popularity(counts))], validation)}
-    if train.shape[1] <= MOST_TITLES:
-        fitted["item-kNN"] = _best(
-            [({"neighbours": count}, lambda count=count: fit_item_neighbours(train, count)) for count in NEIGHBOURS],
-            validation,
-        )
-        fitted["EASE"] = _best(
-            [({"ridge": ridge}, lambda ridge=ridge: fit_ease(train, ridge)) for ridge in RIDGES], validation
-        )
-    fitted["ALS"] = _best(
-        [
+    candidates: dict[str, Sequence[tuple[Mapping[str, float], Any]]] = {
+        "popularity": [({}, lambda: Popularity(train.counts))],
+        ITEM_NEIGHBOURS: [
+            ({"neighbours": count}, lambda count=count: fit_item_neighbours(train.together, count))
+            for count in NEIGHBOURS
+        ],
+        EASE: [({"ridge": ridge}, lambda ridge=ridge: fit_ease(train.together, ridge)) for ridge in RIDGES],
+        ALS: [
             (
                 {"factors": factors, "regularization": regularization, "alpha": alpha},
-                lambda own=(factors, regularization, alpha): fit_als(train, *own, seed=seed),
+                lambda own=(factors, regularization, alpha): fit_als(train.matrix, *own, seed=seed),
             )
             for factors, regularization, alpha in ALS_CHOICES
         ],
-        validation,
-    )
-    return fitted
+    }
+    left_out = train.left_out()
+    return {name: _best(each, gain) for name, each in candidates.items() if name not in left_out}
 
 
 def scorer(baseline: ListBaseline, rated: Any) -> lists.Scorer:
@@ -167,22 +211,17 @@ def scorer(baseline: ListBaseline, rated: Any) -> lists.Scorer:
     return lambda start, stop: baseline.score(rated[start:stop])
 
 
-def _best(candidates: Sequence[tuple[Mapping[str, float], Any]], validation: Question | None) -> Chosen:
-    if validation is None:
+def _best(
+    candidates: Sequence[tuple[Mapping[str, float], Any]], gain: Callable[[ListBaseline], float] | None
+) -> Chosen:
+    if gain is None:
         choices, build = candidates[0]
         return Chosen(build(), choices, None)
-    rated = matrix(validation.seen, validation.users, validation.titles)
     best, best_gain = None, -1.0
     for choices, build in candidates:
         baseline = build()
-        gain = lists.mean_gain(scorer(baseline, rated), validation)
-        if gain > best_gain:
-            best, best_gain = Chosen(baseline, choices, gain), gain
+        found = gain(baseline)
+        if found > best_gain:
+            best, best_gain = Chosen(baseline, choices, found), found
     assert best is not None
     return best
-
-
-def _together(train: Any) -> Floats:
-    """How many users rated both of two titles, [titles, titles]."""
-    together: Floats = (train.T @ train).toarray()
-    return together

@@ -1,6 +1,6 @@
 """Judging the lists that a model makes, beside those of simple baselines, for the same users."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from steps.recommender import data, list_baselines, lists
-from steps.recommender.data import Columns, Split
-from steps.recommender.list_baselines import Chosen
-from steps.recommender.list_requests import ListRequests
-from steps.recommender.lists import Floats, ListComparison, Pairs, Question, Ranking
+from steps.recommender import list_baselines, lists
+from steps.recommender.list_baselines import Chosen, Interactions, ListBaseline
+from steps.recommender.list_requests import ListRequests, compile_scores
+from steps.recommender.list_shards import ListShards, Moment
+from steps.recommender.lists import Floats, ListComparison, Rows
 from steps.recommender.metrics import Estimate
 from steps.recommender.models.base import RatingModel
+from steps.recommender.stored_split import StoredSplit
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 MODEL: Final = "model"
@@ -45,7 +46,7 @@ class ListEvaluation:
     wanted: int
     """How many ratings there were to find."""
     titles: int
-    distance_of: Literal["genres", "vectors of ALS"]
+    distance_of: Literal["genres", "vectors of ALS", "the model's vectors"]
     """What `distance` compares."""
     systems: Mapping[str, ListQuality]
     best_baseline: str
@@ -66,120 +67,120 @@ class JudgedLists:
     """Asked before the last rating of each user, knowing all earlier ones, those of the judged part too."""
     by_user: pl.DataFrame | None
     """The figures `COMPARED` of the model for each user, static."""
+    notes: Sequence[str] = ()
+    """What was done of a part only, or left out, for the data is large."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
     """What is the same under both protocols."""
 
-    judged_on: str
+    asked: ListShards
     model: RatingModel
+    scores: Any
+    """The model's, compiled."""
     fitted: Mapping[str, Chosen]
     validation: Mapping[str, float | None]
     """How good each system's lists are on validation."""
     popularity: Floats
     vectors: Floats
-    distance_of: Literal["genres", "vectors of ALS"]
+    distance_of: Literal["genres", "vectors of ALS", "the model's vectors"]
     seed: int
 
+    def scorers(self, requests: ListRequests) -> dict[str, lists.Scorer]:
+        """What answers requests, by system."""
+        rated = _rated(requests)
+        scorers = {MODEL: requests.scorer(self.model, self.scores)}
+        return scorers | {name: list_baselines.scorer(each.baseline, rated) for name, each in self.fitted.items()}
 
-def judge_lists(split: Split, model: RatingModel, vocabulary: Vocabulary, *, seed: int) -> JudgedLists:
+
+def judge_lists(split: StoredSplit, model: RatingModel, vocabulary: Vocabulary, *, seed: int) -> JudgedLists:
     """The model's lists beside the baselines', and the figures of each user.
 
     Asked about are the users of the last part who had rated something before. Weights are those of training; what the
     users had rated before is known to every system that can read it, and is in no list.
     """
-    parts = split.parts()
-    together = data.encode_in_turn(list(parts.values()), vocabulary)
-    ends = np.cumsum([0, *(len(part) for part in parts.values())])
-    encoded = {
-        name: {column: values[start:stop] for column, values in together.items()}
-        for name, start, stop in zip(parts, ends, ends[1:], strict=False)
-    }
-    judged_on, titles = list(parts)[-1], len(vocabulary.titles) + 1
-    if len(parts) == 1:
+    asked = ListShards(split, vocabulary, seed=seed)
+    if len(split.parts) == 1 or next(asked.requests("prequential"), None) is None:
         return JudgedLists(None, None, None)
-    judged = encoded[judged_on]
-    before = {column: values[: len(values) - len(judged[column])] for column, values in together.items()}
-    is_last = _of_last_moments(judged)
-    earlier = {column: np.concatenate([before[column], values[~is_last]]) for column, values in judged.items()}
-    static = ListRequests.of(before, judged, titles)
-    in_turn = ListRequests.of(earlier, {column: values[is_last] for column, values in judged.items()}, titles)
-    if not in_turn.question.users:
-        return JudgedLists(None, None, None)
-    choosing = None
-    if judged_on == "test" and "validation" in parts:
-        choosing = ListRequests.of(encoded["train"], encoded["validation"], titles)
-        choosing = choosing if choosing.question.users else None
-    field = _field(split, model, vocabulary, encoded["train"], choosing, judged_on=judged_on, seed=seed)
-    prequential, _ = _judge(field, in_turn)
-    if not static.question.users:
-        return JudgedLists(None, prequential, None)
-    evaluation, by_user = _judge(field, static)
-    ids = pl.concat(list(parts.values()))["user_id"].unique().sort()  # owners are dense ranks of the same texts
-    figures = {"user_id": ids.gather(static.owner - 1), **{name: by_user[name] for name in COMPARED}}
-    return JudgedLists(evaluation, prequential, pl.DataFrame(figures))
+    interactions = Interactions(asked.training())
+    field = _field(asked, interactions, model, seed=seed)
+    notes = [*asked.notes(), *interactions.left_out().values()]
+    prequential, *_ = _judge(field, "prequential")
+    if next(asked.requests("static"), None) is None:
+        return JudgedLists(None, prequential, None, notes)
+    evaluation, by_user, owners = _judge(field, "static")
+    figures = {"user_id": split.owners.gather(owners), **{name: by_user[name] for name in COMPARED}}
+    return JudgedLists(evaluation, prequential, pl.DataFrame(figures), notes)
 
 
-def _of_last_moments(judged: Columns) -> npt.NDArray[np.bool_]:
-    """Which rows are of the last moment of their owner, [rows]."""
-    last = np.full(int(judged["owner"].max()) + 1, np.iinfo(np.int64).min)
-    np.maximum.at(last, judged["owner"], judged["timestamp"])
-    is_last: npt.NDArray[np.bool_] = judged["timestamp"] == last[judged["owner"]]
-    return is_last
+def _field(asked: ListShards, interactions: Interactions, model: RatingModel, *, seed: int) -> _Field:
+    split, scores = asked.split, compile_scores(model)
+    choosing = list(asked.requests("choosing")) if list(split.parts)[1:] == ["validation", "test"] else []
 
+    def gain(scorer: Callable[[ListRequests], lists.Scorer]) -> float:
+        return float(np.concatenate([lists.gains(scorer(each), each.question) for each in choosing]).mean())
 
-def _field(
-    split: Split,
-    model: RatingModel,
-    vocabulary: Vocabulary,
-    train: Columns,
-    choosing: ListRequests | None,
-    *,
-    judged_on: str,
-    seed: int,
-) -> _Field:
-    users, titles = len(vocabulary.users) + 1, len(vocabulary.titles) + 1
-    ones = list_baselines.matrix(Pairs.of(train["user"], train["title"]), users, titles)
-    fitted = list_baselines.fit(ones, choosing.question if choosing else None, seed=seed)
-    genres = _genres(split, vocabulary)
-    gain = lists.mean_gain(choosing.scorer(model), choosing.question) if choosing else None
+    def gain_of(baseline: ListBaseline) -> float:
+        return gain(lambda requests: list_baselines.scorer(baseline, _rated(requests)))
+
+    fitted = list_baselines.fit(interactions, gain_of if choosing else None, seed=seed)
+    own = gain(lambda requests: requests.scorer(model, scores)) if choosing else None
+    vectors = _genres(split, asked.vocabulary)
+    distance_of: Literal["genres", "vectors of ALS", "the model's vectors"] = "genres"
+    if vectors is None and list_baselines.ALS in fitted:
+        vectors, distance_of = fitted[list_baselines.ALS].baseline.title_vectors(), "vectors of ALS"
+    elif vectors is None:
+        vectors, distance_of = np.asarray(model.title_vectors(), np.float64), "the model's vectors"
     return _Field(
-        judged_on=judged_on,
+        asked=asked,
         model=model,
+        scores=scores,
         fitted=fitted,
-        validation={MODEL: gain, **{name: chosen.validation for name, chosen in fitted.items()}},
+        validation={MODEL: own, **{name: chosen.validation for name, chosen in fitted.items()}},
         # A title that an earlier training knew and this one does not counts as if one user had rated it.
-        popularity=np.maximum(np.asarray(ones.sum(axis=0), np.float64).ravel(), 1.0) / (users - 1),
-        vectors=fitted["ALS"].baseline.title_vectors() if genres is None else genres,
-        distance_of="vectors of ALS" if genres is None else "genres",
+        popularity=np.maximum(interactions.counts.astype(np.float64), 1.0) / len(asked.vocabulary.users),
+        vectors=vectors,
+        distance_of=distance_of,
         seed=seed,
     )
 
 
-def _judge(field: _Field, requests: ListRequests) -> tuple[ListEvaluation, Mapping[str, Floats]]:
-    """Every system's lists, and the figures of the model by user."""
-    question, seed = requests.question, field.seed
-    rated = list_baselines.matrix(question.seen, question.users, question.titles)
-    scorers = {MODEL: requests.scorer(field.model)}
-    scorers |= {name: list_baselines.scorer(chosen.baseline, rated) for name, chosen in field.fitted.items()}
-    by_user: dict[str, Mapping[str, Floats]] = {}
-    systems: dict[str, ListQuality] = {}
-    for name, scorer in scorers.items():
-        ranking = lists.rank(scorer, question)
-        by_user[name] = {
-            **lists.accuracy(ranking, question),
-            **lists.variety(ranking, question, field.popularity, field.vectors),
-        }
-        chosen, validation = field.fitted.get(name), field.validation[name]
-        systems[name] = _quality(by_user[name], ranking, question, chosen, validation, seed)
+def _judge(field: _Field, moment: Moment) -> tuple[ListEvaluation, Mapping[str, Floats], npt.NDArray[np.int32]]:
+    """Every system's lists, the figures of the model by user, and who these are."""
+    parts: dict[str, list[Mapping[str, Floats]]] = {name: [] for name in (MODEL, *field.fitted)}
+    tops: dict[str, list[Rows]] = {name: [] for name in parts}
+    owners, wanted = [], 0
+    for requests in field.asked.requests(moment):
+        question = requests.question
+        for name, scorer in field.scorers(requests).items():
+            ranking = lists.rank(scorer, question)
+            variety = lists.variety(ranking, question, field.popularity, field.vectors)
+            parts[name].append({**lists.accuracy(ranking, question), **variety})
+            tops[name].append(ranking.top[:, : lists.LENGTH])
+        owners.append(requests.owner)
+        wanted += int(question.wanted.sum())
+    by_user = {
+        name: {figure: np.concatenate([part[figure] for part in found]) for figure in found[0]}
+        for name, found in parts.items()
+    }
+    titles, seed = field.asked.titles, field.seed
     evaluation = ListEvaluation(
-        judged_on=field.judged_on,
-        users=question.users,
-        wanted=int(question.wanted.sum()),
-        titles=question.titles - 1,
+        judged_on=field.asked.split.judged_on,
+        users=len(by_user[MODEL][COMPARED[0]]),
+        wanted=wanted,
+        titles=titles - 1,
         distance_of=field.distance_of,
-        systems=systems,
+        systems={
+            name: ListQuality(
+                figures=lists.estimates(figures, seed=seed),
+                coverage=lists.coverage(np.concatenate(tops[name]), titles),
+                gini=lists.gini(np.concatenate(tops[name]), titles),
+                validation=field.validation[name],
+                choices=field.fitted[name].choices if name in field.fitted else {},
+            )
+            for name, figures in by_user.items()
+        },
         best_baseline=max(field.fitted, key=lambda name: field.validation[name] or 0.0),
         comparisons={
             name: {
@@ -189,33 +190,23 @@ def _judge(field: _Field, requests: ListRequests) -> tuple[ListEvaluation, Mappi
         },
         seed=seed,
     )
-    return evaluation, by_user[MODEL]
+    return evaluation, by_user[MODEL], np.concatenate(owners)
 
 
-def _quality(
-    figures: Mapping[str, Floats],
-    ranking: Ranking,
-    question: Question,
-    chosen: Chosen | None,
-    validation: float | None,
-    seed: int,
-) -> ListQuality:
-    return ListQuality(
-        figures=lists.estimates(figures, seed=seed),
-        coverage=lists.coverage(ranking, question.titles),
-        gini=lists.gini(ranking, question.titles),
-        validation=validation,
-        choices=chosen.choices if chosen else {},
-    )
+def _rated(requests: ListRequests) -> Any:
+    question = requests.question
+    return list_baselines.matrix(question.seen, question.users, question.titles)
 
 
-def _genres(split: Split, vocabulary: Vocabulary) -> Any:
+def _genres(split: StoredSplit, vocabulary: Vocabulary) -> Any:
     """Which genres each title has, [titles, genres] of 0 and 1; None where no title has any."""
-    if split.items is None or "genres" not in split.items.columns:
+    items = split.about.items
+    if items is None or "genres" not in items.columns:
         return None
-    of_items = split.items.select("item_id", "genres").unique("item_id", keep="first").explode("genres")
-    ids = split.train.select("title", "item_id").unique()
-    pairs = ids.join(of_items, on="item_id").drop_nulls("genres").select("title", "genres").unique()
+    of_items = items.select("item_id", "genres").unique("item_id", keep="first").explode("genres")
+    ids = pl.scan_parquet(split.folder / "train.parquet").select("title", "item_id").unique()
+    known = ids.collect(engine="streaming").join(of_items, on="item_id").drop_nulls("genres")
+    pairs = known.select("title", "genres").unique()
     if pairs.is_empty():
         return None
     genres = pairs["genres"].rank("dense").to_numpy() - 1

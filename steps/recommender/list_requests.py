@@ -61,9 +61,12 @@ class ListRequests:
             history={name: before[name][places] for name in (*_HISTORY, "owner")},
         )
 
-    def scorer(self, model: RatingModel) -> Scorer:
-        """What a model answers. One that remembers is told all that users had rated, others know the training rows."""
-        score = tf.function(model.score_titles, reduce_retracing=True)
+    def scorer(self, model: RatingModel, compiled: Any = None) -> Scorer:
+        """What a model answers. One that remembers is told all that users had rated, others know the training rows.
+
+        `compiled` is what `compile_scores` made of the model, where several requests are to share it.
+        """
+        score = compiled or compile_scores(model)
 
         def scores(start: int, stop: int) -> Floats:
             parts = [
@@ -96,6 +99,11 @@ class ListRequests:
 
         filled = {name: padded(self.history[name][first:last]) for name in _HISTORY}
         return {**filled, "known": padded(np.ones(len(owner), np.float32))}
+
+
+def compile_scores(model: RatingModel) -> Any:
+    """The model's scores of all titles, as a graph."""
+    return tf.function(model.score_titles, reduce_retracing=True)
 
 
 def _of_owners(columns: Columns, owners: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[Any]]:

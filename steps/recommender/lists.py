@@ -129,9 +129,9 @@ def accuracy(ranking: Ranking, question: Question) -> dict[str, Floats]:
     return figures
 
 
-def mean_gain(scores: Scorer, question: Question) -> float:
-    """The mean `ndcg` at `LENGTH`, by which systems are chosen."""
-    return float(accuracy(rank(scores, question), question)[f"ndcg@{LENGTH}"].mean())
+def gains(scores: Scorer, question: Question) -> Floats:
+    """The `ndcg` at `LENGTH` of each user, [users], by the mean of which systems are chosen."""
+    return accuracy(rank(scores, question), question)[f"ndcg@{LENGTH}"]
 
 
 def variety(ranking: Ranking, question: Question, popularity: Floats, vectors: Floats) -> dict[str, Floats]:
@@ -172,17 +172,17 @@ def _distances(top: Rows, listed: npt.NDArray[np.bool_], vectors: Floats) -> Flo
     return np.where(pairs > 0, 1 - (np.square(sums).sum(axis=1) - own) / np.maximum(pairs, 1), 0.0)
 
 
-def coverage(ranking: Ranking, titles: int) -> float:
-    """The share of the known titles that are among the first `LENGTH` of any user."""
-    return float(len(np.setdiff1d(ranking.top[:, :LENGTH], [OOV_ROW])) / (titles - 1))
+def coverage(top: Rows, titles: int) -> float:
+    """The share of the known titles that are among the first `LENGTH` of any user, of `top` as in `Ranking`."""
+    return float(len(np.setdiff1d(top[:, :LENGTH], [OOV_ROW])) / (titles - 1))
 
 
-def gini(ranking: Ranking, titles: int) -> float:
+def gini(top: Rows, titles: int) -> float:
     """How unevenly the first `LENGTH` places are shared out among the known titles: 0 is even, 1 is all to one.
 
-    Fleder and Hosanagar, Management Science 55(5), 2009.
+    `top` is as in `Ranking`. Fleder and Hosanagar, Management Science 55(5), 2009.
     """
-    counts = np.sort(np.bincount(ranking.top[:, :LENGTH].ravel(), minlength=titles)[OOV_ROW + 1 :])
+    counts = np.sort(np.bincount(top[:, :LENGTH].ravel(), minlength=titles)[OOV_ROW + 1 :])
     total, known = counts.sum(), titles - 1
     if not total:
         return 0.0

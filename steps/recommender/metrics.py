@@ -1,6 +1,6 @@
 """How good predicted ratings are, and how sure we can be of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,7 +52,16 @@ class Comparison:
 
 def rmse(truth: Floats, predicted: Floats) -> float:
     """Root of the mean squared error."""
-    return float(np.sqrt(np.mean(np.square(predicted.astype(np.float64) - truth))))
+    return rmse_of([(truth, predicted)])
+
+
+def rmse_of(parts: Iterable[tuple[Floats, Floats]]) -> float:
+    """The same of rows that come some at a time: what is true of them, and what was predicted."""
+    squares, rows = 0.0, 0
+    for truth, predicted in parts:
+        squares += float(np.sum(np.square(predicted.astype(np.float64) - truth)))
+        rows += len(truth)
+    return float(np.sqrt(squares / rows))
 
 
 class Bootstrap:
@@ -64,27 +73,26 @@ class Bootstrap:
     between them are paired.
     """
 
-    def __init__(
-        self,
+    def __init__(self, systems: Sequence[str], by_user: Floats, *, seed: int, resamples: int = RESAMPLES) -> None:
+        """Compare `systems`, of which `sums_by_user` says what their predictions come to."""
+        drawn = np.concatenate([drawn_users @ by_user for drawn_users in draws(len(by_user), resamples, seed)])
+        self._systems = list(systems)
+        self._rmse, self._mae = _root_mean(by_user.sum(axis=0)[None]), _mean(by_user.sum(axis=0)[None])
+        self._drawn_rmse, self._drawn_mae = _root_mean(drawn), _mean(drawn)
+
+    @classmethod
+    def of(
+        cls,
         users: npt.NDArray[Any],
         truth: Floats,
         predictions: Mapping[str, Floats],
         *,
         seed: int,
         resamples: int = RESAMPLES,
-    ) -> None:
+    ) -> "Bootstrap":
         """Compare `predictions`, by system, with `truth` in rows that belong to `users`; all [rows], not empty."""
-        _, owner = np.unique(users, return_inverse=True)
-        errors = [np.asarray(predicted, np.float64) - truth for predicted in predictions.values()]
-        sums = [np.bincount(owner)]
-        sums += [np.bincount(owner, weights=np.square(error)) for error in errors]
-        sums += [np.bincount(owner, weights=np.abs(error)) for error in errors]
-        by_user = np.stack(sums, axis=1).astype(np.float64)
-
-        drawn = np.concatenate([drawn_users @ by_user for drawn_users in draws(len(by_user), resamples, seed)])
-        self._systems = list(predictions)
-        self._rmse, self._mae = _root_mean(by_user.sum(axis=0)[None]), _mean(by_user.sum(axis=0)[None])
-        self._drawn_rmse, self._drawn_mae = _root_mean(drawn), _mean(drawn)
+        sums = sums_by_user(users, truth, list(predictions.values()))
+        return cls(list(predictions), sums, seed=seed, resamples=resamples)
 
     def quality(self, system: str) -> Quality:
         """The errors of one system."""
@@ -103,6 +111,19 @@ class Bootstrap:
                 self._drawn_rmse[:, first] - self._drawn_rmse[:, second],
             )
         )
+
+
+def sums_by_user(users: npt.NDArray[Any], truth: Floats, predictions: Sequence[Floats]) -> Floats:
+    """For each user, in their order: rows, then squared errors and then absolute ones of each system.
+
+    `users` and `truth` are [rows], as each of `predictions` is; the sums are [users, 1 + 2 x systems].
+    """
+    _, owner = np.unique(users, return_inverse=True)
+    errors = [np.asarray(predicted, np.float64) - truth for predicted in predictions]
+    sums = [np.bincount(owner)]
+    sums += [np.bincount(owner, weights=np.square(error)) for error in errors]
+    sums += [np.bincount(owner, weights=np.abs(error)) for error in errors]
+    return np.stack(sums, axis=1).astype(np.float64)
 
 
 def draws(users: int, resamples: int, seed: int) -> Iterator[Floats]:

@@ -7,7 +7,6 @@ from steps.recommender import charts, document, importance_section, lists_sectio
 from steps.recommender.charts import Line
 from steps.recommender.evaluation import (
     MODEL,
-    PREQUENTIAL_BASELINE,
     Evaluation,
     PartResult,
     interval,
@@ -17,6 +16,7 @@ from steps.recommender.fairness_page import fairness_sections
 from steps.recommender.history import EpochResult
 from steps.recommender.importance import Importance
 from steps.recommender.list_evaluation import JudgedLists
+from steps.recommender.rating_baselines import PREQUENTIAL_BASELINE
 from steps.recommender.rerank_curves import RerankCurves
 from steps.recommender.seeds import seeds_section
 

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from steps.recommender import data, lists
-from steps.recommender.data import Split
+from steps.recommender import lists
 from steps.recommender.list_requests import ListRequests
 from steps.recommender.lists import Pairs, Question, Ranking
 from steps.recommender.metrics import Estimate
 from steps.recommender.models.base import RatingModel
 from steps.recommender.rerank import Titles, Wish, rerank
+from steps.recommender.stored_split import StoredSplit, together
 from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 DIALS: Final = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -55,15 +55,13 @@ class RerankCurves:
 
 
 def draw_curves(
-    split: Split, model: RatingModel, vocabulary: Vocabulary, genres: npt.NDArray[np.float32], *, seed: int
+    split: StoredSplit, model: RatingModel, vocabulary: Vocabulary, genres: npt.NDArray[np.float32], *, seed: int
 ) -> RerankCurves | None:
     """Curves over users of the last part who had rated something in earlier ones; None where there are none.
 
     They see what `list_evaluation.judge_lists` sees. `genres` is 0 or 1, [titles, genres].
     """
-    parts = split.parts()
-    judged_on, names = list(parts)[-1], list(parts)[:-1]
-    requests = _requests(split, vocabulary, seed) if names else None
+    requests = _requests(split, vocabulary, seed) if len(split.parts) > 1 else None
     if requests is None:
         return None
     question = requests.question
@@ -86,13 +84,13 @@ def draw_curves(
             ndcg=means["ndcg"],
             distance=means["distance"],
             score=_mean_score(scores, best) - _mean_score(scores, tops),
-            coverage=lists.coverage(ranking, question.titles),
+            coverage=lists.coverage(tops, question.titles),
             seen=_share_of(tops, question.seen),
         )
 
     titles = Titles(model.title_vectors(), genres)
     return RerankCurves(
-        judged_on=judged_on,
+        judged_on=split.judged_on,
         users=question.users,
         distance_of="genres" if genres.any() else "the model's vectors",
         by_diversity=[point(dial, _tops(unseen, titles, dial, 0)) for dial in DIALS],
@@ -101,19 +99,18 @@ def draw_curves(
     )
 
 
-def _requests(split: Split, vocabulary: Vocabulary, seed: int) -> ListRequests | None:
-    parts = list(split.parts().values())
-    together = data.encode_in_turn(parts, vocabulary)
-    start = sum(len(part) for part in parts[:-1])
-    earlier = {name: column[:start] for name, column in together.items()}
-    judged = {name: column[start:] for name, column in together.items()}
-    owners = np.intersect1d(judged["owner"], earlier["owner"])
+def _requests(split: StoredSplit, vocabulary: Vocabulary, seed: int) -> ListRequests | None:
+    *before, judged_on = split.parts
+    rated_before = np.sum([split.ratings[part] for part in before], axis=0)
+    owners = np.flatnonzero((split.ratings[judged_on] > 0) & (rated_before > 0))
     if not len(owners):
         return None
-    drawn = np.random.default_rng(seed).permutation(owners)[:USERS]
-    chosen = np.isin(judged["owner"], drawn)
-    judged = {name: column[chosen] for name, column in judged.items()}
-    return ListRequests.of(earlier, judged, len(vocabulary.titles) + 1)
+    drawn = np.zeros(len(split.owners), np.bool_)
+    drawn[np.random.default_rng(seed).permutation(owners)[:USERS]] = True
+    encoding = split.encoding(vocabulary)
+    rows = {part: encoding.rows(rows) for part, rows in split.of_owners(drawn).items()}
+    earlier = together({part: rows[part] for part in before})
+    return ListRequests.of(earlier, rows[judged_on], len(vocabulary.titles) + 1)
 
 
 def _tops(scores: npt.NDArray[np.float32], titles: Titles, diversity: float, limit: int) -> npt.NDArray[np.int32]:

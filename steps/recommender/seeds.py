@@ -42,7 +42,7 @@ def judge_seeds(
 ) -> SeedsResult:
     """Two trainings or more on the same rows, which belong to `users`."""
     systems = {str(each): predicted for each, predicted in predictions.items()}
-    bootstrap = Bootstrap(users, truth, {**systems, _BASELINE: baseline}, seed=seed)
+    bootstrap = Bootstrap.of(users, truth, {**systems, _BASELINE: baseline}, seed=seed)
     rmse = {each: bootstrap.quality(str(each)).rmse for each in predictions}
     comparisons = {each: bootstrap.compare(str(each), _BASELINE) for each in predictions}
     conclusions = {each: _conclusion(comparison) for each, comparison in comparisons.items()}

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from steps.recommender.data import Columns, Split
 from steps.recommender.profiles import AGE_NAMES, age_groups
-from steps.recommender.vocabulary import OOV_ROW
+from steps.recommender.stored_split import Rows, StoredSplit
 
 USER_RATINGS: Final = (1, 20, 100)
 """Where the groups of users by their number of training ratings begin, after those who have none."""
@@ -30,31 +29,26 @@ class Slice:
     rows: Mask
 
 
-def slices(split: Split, part: pl.DataFrame, train: Columns, columns: Columns) -> list[Slice]:
-    """All slices of the rows of `part`, which `columns` and `train` have by vocabulary rows; empty ones too."""
-    return [
-        *_by_warmth(columns),
-        *_by_count("user's training ratings", train["user"], columns["user"], USER_RATINGS),
-        *_by_count("title's training ratings", train["title"], columns["title"], TITLE_RATINGS),
-        *_by_profile(split.users, part),
-        *_by_genre(split.items, part),
-    ]
+def slices(split: StoredSplit, rows: Rows) -> Iterator[Slice]:
+    """All slices of `rows` of the part judged on, which have `owner`, `name` and `item`; empty ones too."""
+    of_user, of_title = split.ratings["train"][rows["owner"]], split.title_ratings[rows["name"]]
+    yield from _by_warmth(of_user > 0, of_title > 0)
+    yield from _by_count("user's training ratings", of_user, USER_RATINGS)
+    yield from _by_count("title's training ratings", of_title, TITLE_RATINGS)
+    if split.about.users is not None:
+        yield from _by_profile(split.about.users, split.owners, rows["owner"])
+    if split.about.items is not None:
+        yield from _by_genre(split.about.items, split.items, rows["item"])
 
 
-def _by_warmth(columns: Columns) -> Iterator[Slice]:
-    user, title = columns["user"] != OOV_ROW, columns["title"] != OOV_ROW
+def _by_warmth(user: Mask, title: Mask) -> Iterator[Slice]:
     yield Slice(WARMTH, "known user, known title", user & title)
     yield Slice(WARMTH, "new user, known title", ~user & title)
     yield Slice(WARMTH, "known user, new title", user & ~title)
     yield Slice(WARMTH, "new user, new title", ~user & ~title)
 
 
-def _by_count(
-    dimension: str, trained: npt.NDArray[Any], rows: npt.NDArray[Any], starts: Sequence[int]
-) -> Iterator[Slice]:
-    counts = np.bincount(trained, minlength=int(rows.max(initial=0)) + 1)
-    counts[OOV_ROW] = 0
-    count = counts[rows]
+def _by_count(dimension: str, count: npt.NDArray[Any], starts: Sequence[int]) -> Iterator[Slice]:
     yield Slice(dimension, "none", count == 0)
     for start, stop in zip(starts, [*starts[1:], None], strict=True):
         if stop is None:
@@ -63,23 +57,21 @@ def _by_count(
             yield Slice(dimension, f"{start} to {stop - 1}", (count >= start) & (count < stop))
 
 
-def _by_profile(users: pl.DataFrame | None, part: pl.DataFrame) -> Iterator[Slice]:
-    if users is None:
-        return
+def _by_profile(users: pl.DataFrame, owners: pl.Series, owner: npt.NDArray[Any]) -> Iterator[Slice]:
     known = users.unique("user_id", keep="first")
     known = known.with_columns(age=age_groups(known["age"]))
-    rows = part.select("user_id").join(known, on="user_id", how="left", maintain_order="left")
+    people = pl.DataFrame({"user_id": owners}).join(known, on="user_id", how="left", maintain_order="left")
+    there = np.unique(owner)
     for dimension in ("gender", "age", "occupation"):
-        found = rows[dimension].drop_nulls().unique()
+        found = people[dimension][there].drop_nulls().unique()
         names = [name for name in AGE_NAMES if name in found] if dimension == "age" else sorted(found)
         for name in names:
-            yield Slice(dimension, name or "not said", (rows[dimension] == name).fill_null(value=False).to_numpy())
+            of_people = (people[dimension] == name).fill_null(value=False).to_numpy()
+            yield Slice(dimension, name or "not said", of_people[owner])
 
 
-def _by_genre(items: pl.DataFrame | None, part: pl.DataFrame) -> Iterator[Slice]:
-    if items is None:
-        return
+def _by_genre(items: pl.DataFrame, ids: pl.Series, item: npt.NDArray[Any]) -> Iterator[Slice]:
     known = items.unique("item_id", keep="first").select("item_id", "genres")
-    genres = part.select("item_id").join(known, on="item_id", how="left", maintain_order="left")["genres"]
-    for genre in sorted(genres.explode().drop_nulls().unique()):
-        yield Slice("genre", genre, genres.list.contains(genre).fill_null(value=False).to_numpy())
+    genres = pl.DataFrame({"item_id": ids}).join(known, on="item_id", how="left", maintain_order="left")["genres"]
+    for genre in sorted(genres[np.unique(item)].explode().drop_nulls().unique()):
+        yield Slice("genre", genre, genres.list.contains(genre).fill_null(value=False).to_numpy()[item])

@@ -1,6 +1,6 @@
 """Columns that lie on disk, for tables that memory does not hold: read part by part, or shuffled through a buffer."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,35 @@ class StoredColumns(Mapping[str, npt.NDArray[Any]]):
             rows += len(next(iter(part.values())))
         return cls(folder, dtypes, rows)
 
+    @classmethod
+    def write_grouped(
+        cls,
+        folder: Path,
+        parts: Iterable[Part],
+        group: Callable[[Part], npt.NDArray[np.int64]],
+        ends: npt.NDArray[np.int64],
+    ) -> "StoredColumns":
+        """The same with the rows of each group side by side, in the order given.
+
+        `group` says the group of each row; that of number n lies from `ends[n]` to before `ends[n + 1]`.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        dtypes: dict[str, np.dtype[Any]] = {}
+        filled = ends[:-1].copy()
+        for part in parts:
+            groups = group(part)
+            order = np.argsort(groups, kind="stable")
+            present, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
+            for name, column in part.items():
+                ordered = column[order]
+                with (folder / name).open("r+b" if name in dtypes else "w+b") as file:
+                    for number, start, count in zip(present, starts, counts, strict=True):
+                        file.seek(int(filled[number]) * column.dtype.itemsize)
+                        file.write(ordered[start : start + count].data)
+                dtypes[name] = column.dtype
+            filled[present] += counts
+        return cls(folder, dtypes, int(ends[-1]))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.dtypes)
 
@@ -64,3 +93,23 @@ class StoredColumns(Mapping[str, npt.NDArray[Any]]):
             read = [self.take(int(start), int(start) + BLOCK) for start in starts]
             order = random.permutation(sum(len(next(iter(block.values()))) for block in read))
             yield {name: np.concatenate([block[name] for block in read])[order] for name in self.dtypes}
+
+
+class LookedUp(StoredColumns):
+    """Stored columns, and others that say of each row what a table in memory has at the place that one of them names.
+
+    `tables` has, by the name of the new column, the column of places and the table.
+    """
+
+    def __init__(self, stored: StoredColumns, tables: Mapping[str, tuple[str, npt.NDArray[Any]]]) -> None:
+        dtypes = {name: table.dtype for name, (_, table) in tables.items()}
+        super().__init__(stored.folder, {**stored.dtypes, **dtypes}, stored.rows)
+        self._tables = tables
+
+    def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Some rows of a column."""
+        if name not in self._tables:
+            return super().read(name, start, stop)
+        of, table = self._tables[name]
+        found: npt.NDArray[Any] = table[super().read(of, start, stop)]
+        return found

@@ -1,6 +1,7 @@
 """A trained model as a folder: written by `train`, read by `evaluate` and `export`."""
 
 import json
+import shutil
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from steps.recommender import data
 from steps.recommender.config import TrainingConfig
-from steps.recommender.data import Columns, RatingScale, Split, require_files
+from steps.recommender.data import Columns, RatingScale, require_files
 from steps.recommender.features import TitleTable
 from steps.recommender.history import EpochResult
 from steps.recommender.models import Basis, RatingModel, build_model
-from steps.recommender.profiles import Profiles, encode
+from steps.recommender.profiles import Profiles
+from steps.recommender.stored_columns import StoredColumns
 from steps.recommender.training import Training
-from steps.recommender.training_data import TrainingData, encode_training_data
+from steps.recommender.training_data import TrainingData, read_training_data
 from steps.recommender.vocabulary import Vocabulary
 
 DESCRIPTION = "model.json"
@@ -58,17 +59,18 @@ class TrainedModel:
         """That of the best epoch."""
         return self.history[self.best_epoch - 1].validation_rmse
 
-    def was_trained_on(self, split: Split) -> bool:
-        """Whether `split` has the training and validation rows that it learned from and was chosen by."""
-        return encode_training_data(split, with_profiles=self.config.reads_profiles).digest() == self.data_digest
+    def was_trained_on(self, split: Path, scratch: Path) -> bool:
+        """Whether a folder in the format `split` has the rows that it learned from and was chosen by."""
+        if not data.describe_split(split).rows["validation"]:
+            return False
+        streamed = self.config.model_copy(update={"stream": "always"})
+        return read_training_data(split, streamed, scratch).digest() == self.data_digest
 
-    def has_learned_from(self, parts: Iterable[pl.DataFrame]) -> bool:
+    def has_learned_from(self, parts: Iterable[Columns]) -> bool:
         """Whether the model that it began with may have learned from some of these rows."""
-        return self.began_at is not None and any((part["timestamp"] <= self.began_at).any() for part in parts)
-
-    def encode(self, part: pl.DataFrame, users: pl.DataFrame | None) -> dict[str, npt.NDArray[Any]]:
-        """The rows of a part of a split, as the model reads them; `users` says what is known of people."""
-        return encode(part, self.vocabulary, self.profiles, users)
+        if self.began_at is None:
+            return False
+        return any((piece <= self.began_at).any() for part in parts for piece in data.pieces(part, "timestamp"))
 
 
 def save(training: Training, config: TrainingConfig, training_data: TrainingData, folder: Path) -> None:
@@ -110,6 +112,21 @@ def _append(columns: Columns, group: str, path: Path) -> None:
                     file.write(piece.tobytes())
 
 
+def _extract(group: str, path: Path, folder: Path) -> StoredColumns:
+    """Columns of an archive, without having one of them in memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dtypes, rows = {}, 0
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.startswith(f"{group}/"):
+                name = Path(member).stem
+                with archive.open(member) as stored, (folder / name).open("wb") as file:
+                    np.lib.format.read_magic(stored)
+                    (rows,), _, dtypes[name] = np.lib.format.read_array_header_1_0(stored)
+                    shutil.copyfileobj(stored, file)
+    return StoredColumns(folder, dtypes, rows)
+
+
 def save_history(training: Training, path: Path) -> None:
     """Write what its epochs came to."""
     path.write_text(json.dumps([asdict(record.result) for record in training.history], indent=2))
@@ -123,14 +140,14 @@ def save_seeds(
         save(training, config.model_copy(update={"seed": seed}), training_data, folder / SEEDS / str(seed))
 
 
-def load_seeds(folder: Path) -> list[TrainedModel]:
-    """The models of several trainings, in the order of their seeds; none where there was only one."""
+def load_seeds(folder: Path, scratch: Path) -> list[TrainedModel]:
+    """The models of several trainings, in the order of their seeds; none where there was only one. See `load`."""
     folders = sorted((folder / SEEDS).glob("*"), key=lambda path: int(path.name))
-    return [load(path) for path in folders]
+    return [load(path, scratch / path.name) for path in folders]
 
 
-def load(folder: Path) -> TrainedModel:
-    """Read what `save` wrote.
+def load(folder: Path, scratch: Path | None = None) -> TrainedModel:
+    """Read what `save` wrote. With `scratch` the training rows lie there, instead of in memory.
 
     Raises:
         StepError: the folder is not a trained model.
@@ -141,8 +158,8 @@ def load(folder: Path) -> TrainedModel:
     scale = RatingScale(**description["rating_scale"])
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     with np.load(folder / BASIS, allow_pickle=False) as stored:
-        train, titles = _group(stored, "train"), TitleTable.from_arrays(_group(stored, "titles"))
-        users = _group(stored, "users")
+        titles, users = TitleTable.from_arrays(_group(stored, "titles")), _group(stored, "users")
+        train: Columns = _extract("train", folder / BASIS, scratch) if scratch else _group(stored, "train")
     profiles = Profiles.from_arrays(users) if users else None
     basis = Basis(vocabulary, scale, description["mean_rating"], titles, train, profiles)
     model = build_model(config, basis)

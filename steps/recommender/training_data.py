@@ -1,7 +1,7 @@
 """What a model learns from and is chosen by: from a split to columns of embedding rows, in memory or on disk."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from steps.recommender.data import Columns, RatingScale, Split, SplitDescription
 from steps.recommender.features import TitleTable, moments_of
 from steps.recommender.models import Basis, RatingModel
 from steps.recommender.profiles import Profiles, encode
-from steps.recommender.stored_columns import BUFFER, StoredColumns
+from steps.recommender.stored_columns import StoredColumns
 from steps.recommender.vocabulary import Vocabulary
 
 STREAMED_ABOVE: Final = 10_000_000
@@ -126,7 +126,7 @@ def encode_training_data(split: Split, *, with_profiles: bool = False) -> Traini
 def _stream(folder: Path, about: SplitDescription, config: TrainingConfig, scratch: Path) -> TrainingData:
     """The same as `encode_training_data`, to the last bit, but that the rows lie in `scratch`."""
     users, items = pl.Series("user_id", [], pl.String), pl.DataFrame(schema={"title": pl.String, "item_id": pl.String})
-    for part in _frames(folder, about, "train"):
+    for part in data.frames(folder, about, "train"):
         users = pl.concat([users, part["user_id"].unique()]).unique()
         items = pl.concat([items, part.select(items.columns)]).unique("title", keep="first", maintain_order=True)
     vocabulary = Vocabulary(tuple(users.sort()), tuple(items["title"].sort()))
@@ -134,7 +134,7 @@ def _stream(folder: Path, about: SplitDescription, config: TrainingConfig, scrat
     profiles = Profiles.of(people, vocabulary) if people is not None else None
     encoded = partial(encode, vocabulary=vocabulary, profiles=profiles, users=people)
     train, validation = (
-        StoredColumns.write(scratch / name, map(encoded, _frames(folder, about, name)))
+        StoredColumns.write(scratch / name, map(encoded, data.frames(folder, about, name)))
         for name in ("train", "validation")
     )
     # Only the popularity of titles is counted in single ratings.
@@ -142,10 +142,3 @@ def _stream(folder: Path, about: SplitDescription, config: TrainingConfig, scrat
     moments = moments_of(train["title"], train["timestamp"]) if counted else np.empty(0, np.int64)
     titles = TitleTable.build(items, moments, about.items, vocabulary)
     return TrainingData(about.dataset, train, validation, {}, vocabulary, about.scale, titles, profiles)
-
-
-def _frames(folder: Path, about: SplitDescription, name: str) -> Iterator[pl.DataFrame]:
-    """The rows of a part of a split in their order, as many at a time as memory should hold."""
-    rows = pl.scan_parquet(folder / f"{name}.parquet").select(data.RATING_COLUMNS)
-    for start in range(0, about.rows[name], BUFFER):
-        yield rows.slice(start, BUFFER).collect()

@@ -3,8 +3,9 @@
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,11 +15,12 @@ from steps.export import main as export
 from steps.train import main as train
 from tests.serving.running import running
 from tests.serving.saved_models import half_plus
+from wf.commands import predict
 from wf.commands.recommend import add_arguments, execute
 from wf.deployments import service
 from wf.deployments.prediction import Client, check_rated
 from wf.deployments.recommendation import Recommended, Wish, recommend
-from wf.deployments.rows import Rated, Row, read_rated
+from wf.deployments.rows import Described, Rated, Row, read_rated
 from wf.deployments.spec import Deployment, DeploymentSpec
 from wf.errors import EnvironmentProblem, InvalidWorkflow
 
@@ -43,13 +45,19 @@ def write_split(folder: Path) -> None:
     for part, of in (("train", rows[:1200]), ("validation", rows[1200:1350]), ("test", rows[1350:])):
         of.write_parquet(folder / f"{part}.parquet")
     (folder / "dataset.json").write_text(json.dumps({"name": "tastes", "rating_min": 1.0, "rating_max": 5.0}))
+    people = pl.DataFrame({"user_id": [str(user) for user in range(40)]}).with_columns(
+        age=pl.Series([20 + 30 * (user % 2) for user in range(40)], dtype=pl.Int32),
+        gender=pl.Series(["F", "M"] * 20),
+        occupation=pl.Series(["artist", "lawyer"] * 20),
+    )
+    people.write_parquet(folder / "users.parquet")
 
 
-def exported(folder: Path, model: str) -> Path:
+def exported(folder: Path, model: str, *flags: str) -> Path:
     """A model of the kind that has a version 1 to be served."""
     write_split(folder / "split")
     shared = [f"--inputs-dir={folder}", f"--outputs-dir={folder}"]
-    assert train([f"--model={model}", "--epochs=8", "--batch-size=256", "--tracking=off", *shared]) == 0
+    assert train([f"--model={model}", "--epochs=8", "--batch-size=256", "--tracking=off", *flags, *shared]) == 0
     assert export(shared) == 0
     (folder / "served").mkdir()
     return (folder / "saved_model").rename(folder / "served" / "1").parent
@@ -68,6 +76,15 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="served", scope="module")
 def _served(folder: Path) -> Iterator[Deployment]:
+    with running("--model_name=taste", f"--model_base_path={folder}") as server:
+        yield deployment(server.address)
+
+
+@pytest.fixture(name="described", scope="module")
+def _described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A model that has learned who likes what by who they are."""
+    flags = ["--features=demographics", "--embedding-size=4", "--layers=16", "--learning-rate=0.03"]
+    folder = exported(tmp_path_factory.mktemp("described"), "dcn", *flags)
     with running("--model_name=taste", f"--model_base_path={folder}") as server:
         yield deployment(server.address)
 
@@ -143,6 +160,77 @@ def test_the_command_recommends_to_somebody_new(
         execute(parser.parse_args(["it"]))
     with pytest.raises(InvalidWorkflow, match=r"^`--diversity` is a share$"):
         execute(parser.parse_args(["it", "--user", "1", "--diversity", "2"]))
+
+
+def test_somebody_new_is_known_by_who_that_is(
+    described: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Age, gender and occupation decide what is predicted and recommended to whom the model has never seen."""
+    monkeypatch.setattr(service.Deployments, "get", lambda *_: described)
+    parser, predicting = argparse.ArgumentParser(), argparse.ArgumentParser()
+    add_arguments(parser)
+    predict.add_arguments(predicting)
+
+    def answered(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> Any:
+        command(arguments)
+        return json.loads(capsys.readouterr().out)
+
+    artist, lawyer = ["--gender", "F", "--occupation", "artist"], ["--age", "50", "--occupation", "lawyer"]
+    for flags, kind in ((artist, "Comedy"), (lawyer, "Drama")):
+        listed = answered(execute, parser.parse_args(["it", *flags, "-k", "3", "--json"]))
+        assert {each["movie"].split()[0] for each in listed} == {kind}
+        asked = predicting.parse_args(["it", *flags, "--movie", "Comedy 3", "--movie", "Drama 3", "--json"])
+        ratings = {each["movie"].split()[0]: each["rating"] for each in answered(predict.execute, asked)}
+        assert max(ratings, key=lambda each: ratings[each]) == kind
+    same = ["it", "--user", "1", "--movie", "Drama 3", "--json"]
+    own, said = (answered(predict.execute, predicting.parse_args([*same, *flags])) for flags in ([], artist))
+    assert own[0]["rating"] > said[0]["rating"]
+
+
+def test_who_a_user_is_has_to_be_said_well(capsys: pytest.CaptureFixture[str]) -> None:
+    """An age is a number of years, and a rating is predicted by one thing or the other."""
+    parser = argparse.ArgumentParser(prog="wf predict")
+    predict.add_arguments(parser)
+
+    for wrong in ("young", "0", "-3", "151", "3.5"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["it", f"--age={wrong}"])
+        assert f"error: argument --age: `{wrong}` is not an age in years\n" in capsys.readouterr().err
+    with pytest.raises(InvalidWorkflow) as caught:
+        predict.execute(parser.parse_args(["it", "--rated", "Drama 1=5", "--gender", "F", "--movie", "Drama 2"]))
+    assert [(each.message, each.hint) for each in caught.value.problems] == [
+        (
+            "a rating is predicted by what a user has rated or by who the user is",
+            "leave out `--rated`, or `--age`, `--gender` and `--occupation`",
+        )
+    ]
+    with pytest.raises(InvalidWorkflow) as caught:
+        predict.execute(parser.parse_args(["it", "--age", "30"]))
+    assert [(each.message, each.hint) for each in caught.value.problems] == [
+        (
+            "it is not clear what to predict",
+            (
+                "write `--user ID --movie TITLE`, `--rated TITLE=RATING --movie TITLE`, `--age YEARS --movie TITLE`, "
+                "or `--file FILE`"
+            ),
+        )
+    ]
+
+
+def test_a_model_that_knows_nothing_of_people_says_so(served: Deployment) -> None:
+    """And how to get one that does."""
+    with pytest.raises(EnvironmentProblem) as predicting:
+        Client.connect(served, described=Described(age=30))
+    with pytest.raises(EnvironmentProblem) as recommending:
+        recommend(served, Wish("nobody", described=Described(gender="F")))
+
+    assert str(predicting.value) == "model `taste` has no signature `with_demographics`"
+    assert str(recommending.value) == "model `taste` has no signature `recommend_with_demographics`"
+    assert predicting.value.hint == recommending.value.hint
+    assert predicting.value.hint == (
+        "It has not learned from ages, genders and occupations. A training with "
+        "`features: [genres, year, demographics]` of a model `dcn` or `ranking` does, where the data has them."
+    )
 
 
 def test_a_title_says_in_one_line_why_it_is_there() -> None:

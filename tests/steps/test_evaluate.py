@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from steps.evaluate import main
+from steps.recommender import fairness, stored_split
 
 
 @pytest.fixture(name="outputs", scope="module")
@@ -138,3 +139,28 @@ def test_a_model_of_another_split_is_pointed_out(
 
     assert "trained on other rows" in capsys.readouterr().out
     assert "trained on other rows" in (tmp_path / "out" / "report" / "report.html").read_text()
+
+
+def test_many_rows_are_judged_some_users_at_a_time(
+    inputs: Path, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a dozen shards, where slices are judged one by one, the figures are those of one shard but for rounding."""
+    monkeypatch.setattr(stored_split, "SHARD", 60)
+    monkeypatch.setattr(fairness, "_CELLS", 1)
+
+    assert evaluate(inputs, tmp_path) == 0
+
+    assert flat(figures(tmp_path)) == pytest.approx(flat(figures(outputs)), rel=1e-4, abs=1e-4)
+    for name, by in (("predictions", ["user_id", "item_id"]), ("lists", ["user_id"])):
+        whole, parted = (pl.read_parquet(each / "report" / f"{name}.parquet") for each in (outputs, tmp_path))
+        assert whole.select(by).equals(parted.select(by))
+        assert whole.drop(by).to_numpy() == pytest.approx(parted.drop(by).to_numpy(), abs=1e-4)
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """The numbers in a JSON value by where they are."""
+    if isinstance(value, dict):
+        return {path: found for key, each in value.items() for path, found in flat(each, f"{name}/{key}").items()}
+    if isinstance(value, list):
+        return flat(dict(enumerate(value)), name)
+    return {name: value} if isinstance(value, int | float) else {}

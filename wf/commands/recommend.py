@@ -4,7 +4,7 @@ import argparse
 
 from wf.commands.data import answer
 from wf.commands.deployments import open_deployments
-from wf.commands.predict import NEW_USER, add_user
+from wf.commands.predict import NEW_USER, add_user, described
 from wf.errors import InvalidWorkflow, Problem
 from wf.report.text import columns
 
@@ -32,8 +32,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from wf.deployments.prediction import check_rated, titles_of
     from wf.deployments.recommendation import Wish, recommend
 
-    if arguments.user is None and not arguments.rated:
-        hint = "write `--user ID`, or `--rated TITLE=RATING` for each movie that a new user has rated"
+    who = described(arguments)
+    if arguments.user is None and not arguments.rated and not who:
+        hint = "write `--user ID`, or of a new user `--rated TITLE=RATING` for each movie, or `--age YEARS`"
         raise InvalidWorkflow([Problem("it is not clear to whom", hint=hint)])
     if not 0 <= arguments.diversity <= 1:
         raise InvalidWorkflow([Problem("`--diversity` is a share", hint="write a number from 0 to 1")])
@@ -43,6 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     wish = Wish(
         user=arguments.user or NEW_USER,
         rated=arguments.rated,
+        described=who,
         count=arguments.k,
         exclude=arguments.exclude,
         diversity=arguments.diversity,

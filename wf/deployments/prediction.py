@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from wf.deployments.mounts import serving_folder
-from wf.deployments.rows import Rated, Row
+from wf.deployments.rows import UNDESCRIBED, Described, Rated, Row
 from wf.deployments.spec import Deployment, DeploymentSpec
 from wf.errors import EnvironmentProblem, InvalidWorkflow, Problem
 
@@ -27,6 +27,12 @@ WITH_HISTORY: Final = "with_history"
 """The signature of models that can be told what a user has rated."""
 _HISTORY = ("history_titles", "history_ratings", "history_timestamps")
 HOW_TO_TELL: Final = "Without --rated it knows users by their ids. `--set model=history` trains one that takes ratings."
+WITH_DEMOGRAPHICS: Final = "with_demographics"
+"""The signature of models that can be told who a user is."""
+HOW_TO_DESCRIBE: Final = (
+    "It has not learned from ages, genders and occupations. A training with `features: [genres, year, demographics]` "
+    "of a model `dcn` or `ranking` does, where the data has them."
+)
 _WHOLE = ("DT_INT64", "DT_INT32")
 _INPUTS: Final = {
     "user": ("user_id", "user"),
@@ -37,37 +43,46 @@ _INPUTS: Final = {
 
 
 class Client(Struct, frozen=True):
-    """One signature of a served model, asked about users whom it knows or about one who has rated some movies."""
+    """One signature of a served model, asked about users whom it knows, or about one who has rated or is something."""
 
     address: str
     """`HOST:PORT`"""
     model: str
     inputs: Mapping[str, tuple[str, bool]]
     """Input of the signature -> `user`, `movie` or `timestamp`, and whether it is a whole number."""
+    signature: str = _SIGNATURE
     rated: tuple[Rated, ...] = ()
     """What the user has rated; the model then knows nothing else of him, and rows need no user."""
+    described: Described = UNDESCRIBED
+    """Who the user is; what the model has learned of the user's id counts as well."""
 
     @classmethod
-    def connect(cls, deployment: Deployment, model: str = "", rated: Sequence[Rated] = ()) -> "Client":
+    def connect(
+        cls, deployment: Deployment, model: str = "", rated: Sequence[Rated] = (), described: Described = UNDESCRIBED
+    ) -> "Client":
         """Ask the deployment what its model takes.
 
         Raises:
             EnvironmentProblem: it does not answer, takes something that a rating does not have, or cannot be told what
-                a user has rated.
+                a user has rated, or who the user is.
         """
         name = model or model_name(deployment.spec)
-        wanted = WITH_HISTORY if rated else _SIGNATURE
+        wanted, hint = _SIGNATURE, ""
+        if rated:
+            wanted, hint = WITH_HISTORY, HOW_TO_TELL
+        elif described:
+            wanted, hint = WITH_DEMOGRAPHICS, HOW_TO_DESCRIBE
         signatures = signatures_of(deployment.endpoint, name)
-        require(signatures, name, wanted, hint=HOW_TO_TELL if rated else "")
+        require(signatures, name, wanted, hint=hint)
         inputs = {}
         for each, description in signatures[wanted]["inputs"].items():
-            if rated and each in _HISTORY:
+            if (rated and each in _HISTORY) or (described and each in described.inputs(0)):
                 continue
             kind = next((kind for kind, names in _INPUTS.items() if each.lower() in names), None)
             if kind is None:
                 raise EnvironmentProblem(f"model `{name}` wants `{each}`, which is neither user, movie nor timestamp")
             inputs[each] = kind, description.get("dtype") in _WHOLE
-        return cls(deployment.endpoint, name, inputs, tuple(rated))
+        return cls(deployment.endpoint, name, inputs, wanted, tuple(rated), described)
 
     def predict(self, rows: Sequence[Row]) -> list[float]:
         """A rating for each row, in their order."""
@@ -80,7 +95,9 @@ class Client(Struct, frozen=True):
             }
             if self.rated:
                 columns |= {name: [values] * len(batch) for name, values in self._history(now).items()}
-            body = {"signature_name": WITH_HISTORY if self.rated else _SIGNATURE, "inputs": columns}
+            if self.described:
+                columns |= self.described.inputs(len(batch))
+            body = {"signature_name": self.signature, "inputs": columns}
             told = ask(f"http://{self.address}/v1/models/{self.model}:predict", json.dumps(body).encode())["outputs"]
             ratings += _numbers(next(iter(told.values())) if isinstance(told, dict) else told)
         return ratings

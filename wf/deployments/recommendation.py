@@ -7,11 +7,21 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from wf.deployments.prediction import HOW_TO_TELL, WITH_HISTORY, ask, model_name, require, signatures_of
-from wf.deployments.rows import Rated
+from wf.deployments.prediction import (
+    HOW_TO_DESCRIBE,
+    HOW_TO_TELL,
+    WITH_HISTORY,
+    ask,
+    model_name,
+    require,
+    signatures_of,
+)
+from wf.deployments.rows import UNDESCRIBED, Described, Rated
 from wf.deployments.spec import Deployment
 
 SIGNATURE: Final = "recommend"
+WITH_DEMOGRAPHICS: Final = "recommend_with_demographics"
+"""The same of models that can be told who a user is."""
 _HOW_TO_GET = "`./steps/export` gives models one; export and deploy the model anew."
 
 
@@ -21,6 +31,8 @@ class Wish(Struct, frozen=True):
     user: str
     rated: Sequence[Rated] = ()
     """What the user has rated besides what the model knows."""
+    described: Described = UNDESCRIBED
+    """Who the user is."""
     count: int = 10
     exclude: Sequence[str] = ()
     """Titles that are not to be in it."""
@@ -64,7 +76,11 @@ def recommend(deployment: Deployment, wish: Wish, model: str = "") -> list[Recom
     require(signatures, name, SIGNATURE, hint=_HOW_TO_GET)
     if wish.rated:
         require(signatures, name, WITH_HISTORY, hint=HOW_TO_TELL)
-    body = {"signature_name": SIGNATURE, "inputs": _inputs(wish, int(time.time()))}
+    inputs, signature = _inputs(wish, int(time.time())), SIGNATURE
+    if wish.described:
+        require(signatures, name, WITH_DEMOGRAPHICS, hint=HOW_TO_DESCRIBE)
+        inputs, signature = inputs | wish.described.inputs(1), WITH_DEMOGRAPHICS
+    body = {"signature_name": signature, "inputs": inputs}
     told = ask(f"http://{deployment.endpoint}/v1/models/{name}:predict", json.dumps(body).encode())["outputs"]
     return list(_read(told))
 

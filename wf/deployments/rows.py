@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
@@ -23,6 +24,26 @@ class Rated(Struct, frozen=True):
 
     movie: str
     rating: float
+
+
+class Described(Struct, frozen=True):
+    """What is known of a user beside what the user has rated, as the model's training data has it."""
+
+    age: int = 0
+    """In years; 0 where it is not known."""
+    gender: str = ""
+    occupation: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.age or self.gender or self.occupation)
+
+    def inputs(self, rows: int) -> dict[str, list[int] | list[str]]:
+        """The inputs of signatures that can be told, for so many rows."""
+        return {"age": [self.age] * rows, "gender": [self.gender] * rows, "occupation": [self.occupation] * rows}
+
+
+UNDESCRIBED: Final = Described()
+"""Of whom nothing is known."""
 
 
 def read_rated(text: str) -> Rated:

@@ -9,13 +9,15 @@ import polars as pl
 import pytest
 
 from steps.recommender import charts
-from steps.recommender.data import RatingScale, Split, read_split
+from steps.recommender.data import PARTS, RatingScale, encode
 from steps.recommender.evaluation import Evaluation, distribution, judge, verdict
 from steps.recommender.history import EpochResult
 from steps.recommender.importance import Importance
 from steps.recommender.list_evaluation import JudgedLists
 from steps.recommender.metrics import Estimate, Floats
 from steps.recommender.page import build_page
+from steps.recommender.rating_baselines import fit_simple
+from steps.recommender.stored_split import Shard, StoredSplit, store_split
 from tests.steps.synthetic_ratings import write_split
 
 IMPORTANCE = Importance(
@@ -29,18 +31,35 @@ IMPORTANCE = Importance(
 HISTORY = [EpochResult(n, 1.0, 1.1, 1.0 / n, 1.1 / n) for n in (1, 2, 3)]
 
 
+Predict = Callable[[pl.DataFrame], Floats]
+
+
+class Answering:
+    """A rater that answers what a function says of the rows of a part's file."""
+
+    def __init__(self, folder: Path, predict: Predict) -> None:
+        parts = {part: pl.read_parquet(folder / f"{part}.parquet") for part in PARTS}
+        self.answers = {part: predict(rows) for part, rows in parts.items()}
+
+    def static(self, shard: Shard) -> dict[str, Floats]:
+        """The same, whatever is known."""
+        return {part: self.answers[part][rows["place"]] for part, rows in shard.items()}
+
+    in_turn = static
+
+
 @pytest.fixture(name="split", scope="module")
-def _split(tmp_path_factory: pytest.TempPathFactory) -> Split:
-    return read_split(write_split(tmp_path_factory.mktemp("data") / "split"))
+def _split(tmp_path_factory: pytest.TempPathFactory) -> StoredSplit:
+    folder = tmp_path_factory.mktemp("data")
+    return store_split(write_split(folder / "split"), folder / "rows")
 
 
-def judged(split: Split, predict: Callable[[pl.DataFrame], Floats]) -> Evaluation:
+def judged(split: StoredSplit, predict: Predict) -> Evaluation:
     """The evaluation of what `predict` answers for each part."""
-    predictions = {name: predict(part) for name, part in split.parts().items()}
-    return judge(split, predictions, predictions, seed=1)
+    return judge(split, Answering(split.folder, predict), seed=1)[0]
 
 
-def test_an_oracle_is_better(split: Split) -> None:
+def test_an_oracle_is_better(split: StoredSplit) -> None:
     """Who knows every rating beats the baseline with confidence."""
     evaluation = judged(split, lambda part: part["rating"].to_numpy() * 1.0)
 
@@ -48,20 +67,18 @@ def test_an_oracle_is_better(split: Split) -> None:
     assert evaluation.comparison.difference.high < 0
 
 
-def test_a_constant_is_worse(split: Split) -> None:
+def test_a_constant_is_worse(split: StoredSplit) -> None:
     """Who always says 3 loses to averages."""
     assert "is worse than the" in verdict(judged(split, lambda part: np.full(len(part), 3.0)))
 
 
-def test_the_best_baseline_again_is_not_better(split: Split) -> None:
+def test_the_best_baseline_again_is_not_better(split: StoredSplit) -> None:
     """A copy of the baseline is told apart from neither winner nor loser."""
-    from steps.recommender.data import encode
-    from steps.recommender.evaluation import fit_baselines
-    from steps.recommender.vocabulary import Vocabulary
-
-    vocabulary = Vocabulary.of(split.train)
-    train, validation = encode(split.train, vocabulary), encode(split.validation, vocabulary)
-    bias = fit_baselines(train, validation, vocabulary)["user + title bias"]
+    vocabulary = split.vocabulary
+    train, validation = (
+        encode(pl.read_parquet(split.folder / f"{part}.parquet"), vocabulary) for part in ("train", "validation")
+    )
+    bias = fit_simple(train, validation, vocabulary)["user + title bias"]
     evaluation = judged(split, lambda part: np.clip(bias.predict(encode(part, vocabulary)), 1, 5))
 
     assert evaluation.best_baseline == "user + title bias"
@@ -93,7 +110,7 @@ class _Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_escapes_what_it_is_given(split: Split) -> None:
+def test_the_page_escapes_what_it_is_given(split: StoredSplit) -> None:
     """A data set may be called anything without becoming markup, and every element is closed."""
     page = build_page(
         judged(split, lambda part: np.full(len(part), 3.0)),
@@ -116,7 +133,7 @@ def test_the_page_escapes_what_it_is_given(split: Split) -> None:
     assert "256, 64" in page
 
 
-def test_the_page_names_its_method_and_its_pictures(split: Split) -> None:
+def test_the_page_names_its_method_and_its_pictures(split: StoredSplit) -> None:
     """It says that users are drawn, and every picture has a text for those who cannot see it."""
     page = build_page(
         judged(split, lambda part: np.full(len(part), 3.0)),
@@ -162,7 +179,7 @@ def test_a_split_with_empty_test_part_is_judged_on_validation(tmp_path: Path) ->
     folder = write_split(tmp_path / "split")
     pl.read_parquet(folder / "test.parquet").clear().write_parquet(folder / "test.parquet")
 
-    evaluation = judged(read_split(folder), lambda part: np.full(len(part), 3.0))
+    evaluation = judged(store_split(folder, tmp_path / "rows"), lambda part: np.full(len(part), 3.0))
 
     assert list(evaluation.parts) == ["train", "validation"]
     assert verdict(evaluation).startswith("On validation the model")

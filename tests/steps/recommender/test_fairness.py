@@ -1,16 +1,17 @@
 """Tests of `steps.recommender.slices` and `fairness`: who is served how well."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from steps.recommender.data import RatingScale, Split, encode
 from steps.recommender.fairness import judge_slices, summary
 from steps.recommender.fairness_page import fairness_sections
 from steps.recommender.slices import Slice, slices
-from steps.recommender.vocabulary import Vocabulary
+from steps.recommender.stored_split import store_split
 
 USERS = np.repeat(np.arange(40), 5)
 TRUTH = np.tile([1.0, 2.0, 3.0, 4.0, 5.0], 40)
@@ -59,18 +60,23 @@ def test_few_users_get_no_figures() -> None:
     assert "45 ratings, 9 users" in section
 
 
-def test_slices_say_what_rows_have_in_common() -> None:
+def test_slices_say_what_rows_have_in_common(tmp_path: Path) -> None:
     """Each dimension parts the rows as the tables of users and items say; who is not in them is in none."""
-    train = frame([("a", "x"), ("a", "y"), ("b", "x")])
-    part = frame([("a", "x"), ("b", "y"), ("c", "z")])
+    folder = tmp_path / "split"
+    folder.mkdir()
+    frame([("a", "x"), ("a", "y"), ("b", "x")]).write_parquet(folder / "train.parquet")
+    for part in ("validation", "test"):
+        frame([("a", "x"), ("b", "y"), ("c", "z")]).write_parquet(folder / f"{part}.parquet")
     users = pl.DataFrame({"user_id": ["a", "b"], "gender": ["F", "M"], "age": [17, 56], "occupation": ["writer", None]})
     items = pl.DataFrame({"item_id": ["x", "y"], "genres": [["Comedy", "War"], ["War"]]})
-    vocabulary = Vocabulary.of(train)
-    split = Split(train, part, part, RatingScale(1, 5), "tiny", items, users)
+    users.write_parquet(folder / "users.parquet")
+    items.write_parquet(folder / "items.parquet")
+    (folder / "dataset.json").write_text(json.dumps({"name": "tiny", "rating_min": 1, "rating_max": 5}))
+    (shard,) = (split := store_split(folder, tmp_path / "rows")).shards()
 
     found = {
         (each.dimension, each.name): np.flatnonzero(each.rows).tolist()
-        for each in slices(split, part, encode(train, vocabulary), encode(part, vocabulary))
+        for each in slices(split, shard["test"])
         if each.rows.any()
     }
 

@@ -29,7 +29,7 @@ TRAIN: dict[str, Any] = {
 @pytest.fixture(name="fitted", scope="module")
 def _fitted() -> item_neighbours.ItemNeighbours:
     titles = baselines.fit_title_mean(TRAIN, USERS, 3, damping=1e-9)
-    return item_neighbours.fit(TRAIN, titles, damping=10.0)
+    return item_neighbours.fit([TRAIN], titles, damping=10.0)
 
 
 def test_similarity_is_a_shrunk_correlation(fitted: item_neighbours.ItemNeighbours) -> None:
@@ -49,7 +49,7 @@ def test_a_similar_title_moves_a_rating(fitted: item_neighbours.ItemNeighbours) 
 
     expected = 3.5 + mean + weight * (-0.5 - mean) / (weight + item_neighbours.DAMPING)
 
-    assert fitted.predict(asked) == pytest.approx([expected])
+    assert fitted.predict(asked, TRAIN) == pytest.approx([expected])
 
 
 def test_in_turn_only_earlier_moments_count(fitted: item_neighbours.ItemNeighbours) -> None:
@@ -66,3 +66,13 @@ def test_in_turn_only_earlier_moments_count(fitted: item_neighbours.ItemNeighbou
 
     assert answered[:2] == pytest.approx([2.5, 3.5])
     assert answered[2] > 3.5
+
+
+def test_users_may_come_some_at_a_time_and_titles_block_by_block(
+    fitted: item_neighbours.ItemNeighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Similarities are the same, where each part has all rows of its users."""
+    parts = [{name: column[some] for name, column in TRAIN.items()} for some in (slice(0, 30), slice(30, None))]
+    monkeypatch.setattr(item_neighbours, "_BLOCK_CELLS", 8)
+
+    assert item_neighbours.fit(parts, fitted.titles, damping=10.0).similarity == pytest.approx(fitted.similarity)

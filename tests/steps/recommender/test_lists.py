@@ -72,8 +72,8 @@ def test_variety_is_that_by_hand() -> None:
 
 def test_coverage_and_gini_are_those_by_hand() -> None:
     """All four titles are listed, 2, 3, 2 and 2 times: nearly even."""
-    assert lists.coverage(RANKING, 5) == 1
-    assert lists.gini(RANKING, 5) == pytest.approx((-3 * 2 - 1 * 2 + 1 * 2 + 3 * 3) / (4 * 9))
+    assert lists.coverage(RANKING.top, 5) == 1
+    assert lists.gini(RANKING.top, 5) == pytest.approx((-3 * 2 - 1 * 2 + 1 * 2 + 3 * 3) / (4 * 9))
 
 
 def test_a_comparison_has_the_p_value_of_its_signs() -> None:

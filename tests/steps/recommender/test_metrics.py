@@ -9,7 +9,7 @@ from steps.recommender.metrics import Bootstrap, calibration, histogram, rmse
 def bootstrap(users: list[int], truth: list[float], **predictions: list[float]) -> Bootstrap:
     """A small bootstrap of systems by name."""
     arrays = {name: np.array(values) for name, values in predictions.items()}
-    return Bootstrap(np.array(users), np.array(truth), arrays, seed=1, resamples=400)
+    return Bootstrap.of(np.array(users), np.array(truth), arrays, seed=1, resamples=400)
 
 
 def test_rmse_is_the_root_of_the_mean_square() -> None:
@@ -33,7 +33,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
         spread = random.choice([0.5, 1.5], size=80)  # the true mean square is (0.25 + 2.25) / 2
         errors = random.normal(0, np.repeat(spread, 12))
         users = np.repeat(np.arange(80), 12)
-        estimate = Bootstrap(users, np.zeros(960), {"model": errors}, seed=seed, resamples=400).quality("model").rmse
+        estimate = Bootstrap.of(users, np.zeros(960), {"model": errors}, seed=seed, resamples=400).quality("model").rmse
         held += estimate.low <= 1.25**0.5 <= estimate.high
 
     assert 0.9 <= held / 200 <= 0.99
@@ -42,9 +42,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 def test_rows_of_one_user_are_not_independent() -> None:
     """Copying each user's row ten times adds no knowledge, so the interval stays as wide."""
     errors = np.random.default_rng(1).normal(size=100)
-    once = Bootstrap(np.arange(100), np.zeros(100), {"model": errors}, seed=1).quality("model").rmse
+    once = Bootstrap.of(np.arange(100), np.zeros(100), {"model": errors}, seed=1).quality("model").rmse
     users, copies = np.repeat(np.arange(100), 10), np.repeat(errors, 10)
-    copied = Bootstrap(users, np.zeros(1000), {"model": copies}, seed=1).quality("model").rmse
+    copied = Bootstrap.of(users, np.zeros(1000), {"model": copies}, seed=1).quality("model").rmse
 
     assert copied.low == pytest.approx(once.low)
     assert copied.high == pytest.approx(once.high)
@@ -53,7 +53,7 @@ def test_rows_of_one_user_are_not_independent() -> None:
 def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     """A system that is a little worse on every row is worse with confidence, though the intervals overlap."""
     errors = np.random.default_rng(2).normal(size=200)
-    both = Bootstrap(np.arange(200), np.zeros(200), {"model": errors * 1.05, "other": errors}, seed=1)
+    both = Bootstrap.of(np.arange(200), np.zeros(200), {"model": errors * 1.05, "other": errors}, seed=1)
     comparison = both.compare("model", "other")
 
     assert comparison.worse

@@ -110,7 +110,7 @@ def test_streamed_rows_are_those_that_memory_would_hold(
     features: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read in small parts or all at once: vocabulary, rows, profiles and tables of titles are the same."""
-    monkeypatch.setattr(training_data, "BUFFER", 70)
+    monkeypatch.setattr(data, "BUFFER", 70)
     folder = write_split(tmp_path / "split")
     USERS.write_parquet(folder / "users.parquet")
     whole, streamed = (
@@ -161,7 +161,7 @@ def test_a_streamed_training_can_be_judged_exported_and_begun_with(tmp_path: Pat
     from steps.recommender import trained_model
 
     trained = trained_model.load(tmp_path / "first" / "model")
-    assert trained.was_trained_on(data.read_split(folder / "split"))
+    assert trained.was_trained_on(folder / "split", tmp_path / "rows")
 
     shutil.copytree(tmp_path / "first" / "model", folder / "earlier")
     more = ratings(100, seed=9).with_columns(pl.col("timestamp") + 1_000_000)
