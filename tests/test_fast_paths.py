@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ("pydantic", "yaml", "docker", "requests", "rich", "importlib.metadata", "http.client", "tempfile")
+SLOW = ("pydantic", "yaml", "docker", "requests", "rich", "importlib.metadata", "http.client", "tempfile", "inspect")
 
 STEP = """\
 from types import SimpleNamespace

@@ -78,9 +78,10 @@ class Lab:
         return self.backend.start(launch, its_turn()), launch
 
     def finish(self, handle: Handle) -> tuple[bytes, Exit]:
-        """Read its log to the end, wait and destroy."""
+        """Read its log to the end, wait and destroy; how many processes it was allowed is left out."""
         try:
-            return b"".join(self.backend.logs(handle)), self.backend.wait(handle)
+            log, end = b"".join(self.backend.logs(handle)), self.backend.wait(handle)
+            return log, replace(end, most_processes=None)
         finally:
             self.backend.destroy(handle)
 

@@ -1,11 +1,11 @@
 """A launch as the engine is told of it."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from tests.backends.tasks import make_launch, make_task
 from wf.backends.base import Launch
@@ -99,7 +99,7 @@ def test_mounts(tmp_path: Path) -> None:
     launch = structs.replace(launch, inputs={"data": tmp_path / "in"}, state=tmp_path / "st", cache=tmp_path / "ca")
     config = to_container_config(launch, AROUND)
     assert mounts_of(config, tmp_path) == {
-        "/inputs": ("./scratch/inputs", True),
+        "/inputs": ("./scratch", True),
         "/inputs/data": ("./in", False),
         "/outputs": ("./outputs", True),
         "/code": ("./code", False),

@@ -33,7 +33,6 @@ without making or fetching anything.
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -99,15 +98,14 @@ class Launch(Struct, frozen=True):
     """For other tasks than steps: a writable folder that outlives all runs of the project."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """How a process ended."""
 
     code: int
     out_of_memory: bool = False
     error: str = ""
     """What the engine says went wrong, where the process itself is not to blame."""
-    most_processes: int | None = field(default=None, compare=False)
+    most_processes: int | None = None
     """How many processes and threads it was allowed at once, where the backend limits them."""
 
 

@@ -1,6 +1,6 @@
 """A launch as the Engine API's description of a container. Pure: nothing here talks to an engine.
 
-    /inputs/NAME    each input, read-only or a view that the task may change, in a folder that is the task's own
+    /inputs/NAME    each input, read-only or a view that the task may change, at its place in the scratch folder
     /outputs        writable; declared output folders exist
     /code           a step's code, read-only, and its working directory
     /state, /cache  where the task asked for them
@@ -13,9 +13,10 @@ its image says, as the Gradient format promises.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from wf.backends.base import Launch
 from wf.host import HostNetwork
@@ -36,8 +37,7 @@ PROCESSES = 16384
 """Limit of any other task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What the engine and this machine add to a launch."""
 
     image: str
@@ -122,11 +122,6 @@ def to_holder_config(around: Surroundings) -> dict[str, Any]:
     }
 
 
-def inputs_folder(launch: Launch) -> Path:
-    """The task's own `/inputs`, in which the places for its inputs must exist."""
-    return launch.scratch / "inputs"
-
-
 def to_ownership_config(
     folders: Mapping[str, Path], around: Surroundings, *, keep_open: bool = False
 ) -> dict[str, Any]:
@@ -170,7 +165,7 @@ def volume_mount(volume: str, target: str) -> dict[str, Any]:
 
 
 def _mounts(launch: Launch, around: Surroundings) -> list[dict[str, Any]]:
-    mounts = [_bind(inputs_folder(launch), "/inputs", writable=True)]
+    mounts = [_bind(launch.scratch, "/inputs", writable=True)]
     for name, path in launch.inputs.items():
         view = around.views.get(name)
         mounts.append(volume_mount(view, f"/inputs/{name}") if view else _bind(path, f"/inputs/{name}"))

@@ -10,15 +10,17 @@ import re
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from wf.backends import containers
 from wf.backends.base import Adopted, Exit, Handle, Launch, Turn
 from wf.backends.containers import remove_container, remove_volume
-from wf.backends.convert import ROLE, Surroundings, can_join, inputs_folder, joined_to, to_container_config
+from wf.backends.convert import ROLE, Surroundings, can_join, joined_to, to_container_config
 from wf.backends.engine import Engine, find_doorway, find_engine, reporting
 from wf.backends.holders import Holders, Place
 from wf.backends.images import Images, Wanted
@@ -34,8 +36,7 @@ from wf.plan import HostProgram, Plan, Task
 from wf.settings import Settings
 
 
-@dataclass(eq=False)
-class Container:
+class Container(Struct, eq=False):
     """A handle."""
 
     id: str
@@ -45,7 +46,7 @@ class Container:
     views: Mapping[str, View]
     place: Place | None = None
     """In which network it runs, until it has ended; nothing if it shares it with none."""
-    is_owned: bool = field(default=False)
+    is_owned: bool = False
     """Whether everything that it wrote is the caller's."""
 
 
@@ -334,7 +335,7 @@ class DockerBackend:
         launch = container.launch
         if container.is_owned or launch.task.is_step:
             return  # a step runs as the caller
-        folders = {"/outputs": launch.outputs, "/inputs": inputs_folder(launch)}
+        folders = {"/outputs": launch.outputs, "/inputs": launch.scratch}
         if launch.state:
             folders["/state"] = launch.state
         if launch.cache:
@@ -345,9 +346,8 @@ class DockerBackend:
 
 
 def make_places(launch: Launch) -> None:
-    """Make `/inputs` with a place for each input, and let the user of any image write where the format promises it."""
-    inputs = inputs_folder(launch)
-    inputs.mkdir()
+    """Make a place for each input, and let the user of any image write where the format promises it."""
+    inputs = launch.scratch
     for name, path in launch.inputs.items():
         if path.is_dir():
             (inputs / name).mkdir()

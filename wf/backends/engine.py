@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from wf.backends.questions import (
     NOT_FOUND,
@@ -33,8 +34,7 @@ PATIENCE = 60
 """Seconds that an engine has for an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Struct, frozen=True):
     """An engine that answered: where it is, and what it said about itself."""
 
     endpoint: Mapping[str, Any]

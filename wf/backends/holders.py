@@ -15,7 +15,8 @@ A task that still waits for its turn takes the network of one that has nothing m
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from wf.backends.containers import create, remove_container, start
 from wf.backends.convert import HOST_FILES, Surroundings, to_holder_config
@@ -105,8 +106,7 @@ class Holder:
         return tuple(answer.headers["x-docker-container-path-stat"] for answer in asked)
 
 
-@dataclass(eq=False, slots=True)
-class Place:
+class Place(Struct, eq=False):
     """The network of one task: its own, or that of a holder which nobody else joins meanwhile."""
 
     network: str

@@ -20,10 +20,11 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from wf.backends.engine import Engine, reporting
 from wf.backends.recipe import Recipe
@@ -39,8 +40,7 @@ BUILT_BY = "wf.built-by"
 """The label of a built image that names the project whose `wf` built it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """An image, and whether what runs in it has a GPU."""
 
     image: Image
@@ -56,8 +56,7 @@ _Have = Callable[[Wanted, tuple[str, ...]], tuple[str, str] | None]
 _Base = Callable[[], tuple[str, str] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Build:
+class _Build(Struct, frozen=True):
     """A build that has everything that it builds on."""
 
     recipe: Recipe

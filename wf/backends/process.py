@@ -93,11 +93,9 @@ class ProcessBackend:
     def start(self, launch: Launch, turn: Turn) -> LocalProcess:
         """Start it in the folder of its code."""
         assert launch.code is not None, f"start({launch.task.id}): a step without code"
-        inputs = launch.scratch / "inputs"
-        inputs.mkdir()
         for name, path in launch.inputs.items():
-            (inputs / name).symlink_to(path.absolute())
-        environment = self._environment(launch, inputs)
+            (launch.scratch / name).symlink_to(path.absolute())
+        environment = self._environment(launch)
         turn.wait()
         return self._processes.start(launch, environment, launch.code)
 
@@ -134,10 +132,11 @@ class ProcessBackend:
         """Nothing: the guardian has ended the processes of a `wf` that died."""
         return 0
 
-    def _environment(self, launch: Launch, inputs: Path) -> dict[str, str]:
+    def _environment(self, launch: Launch) -> dict[str, str]:
         env = kept_environment() | self._host.variables(str(self._host.ca_bundle))
         env |= {"PYTHONUNBUFFERED": "1", **launch.env}
-        env |= {"PYTHONPATH": str(launch.code), "WF_INPUTS": str(inputs), "WF_OUTPUTS": str(launch.outputs.absolute())}
+        env |= {"PYTHONPATH": str(launch.code), "WF_INPUTS": str(launch.scratch)}
+        env["WF_OUTPUTS"] = str(launch.outputs.absolute())
         if launch.state:
             env["WF_STATE"] = str(launch.state.absolute())
         if launch.cache:

@@ -7,10 +7,11 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
+
+from msgspec import Struct
 
 UNIX = "unix://"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -55,8 +56,7 @@ def target(path: str, query: Mapping[str, str]) -> str:
     return quote(path, safe="/") + (f"?{urlencode(query)}" if query else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What an engine answered."""
 
     status: int
@@ -66,8 +66,7 @@ class Answer:
     """The JSON of its body; nothing where that is empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """What a container prints, standard output and error together."""
 
     chunks: Iterator[bytes]

@@ -6,9 +6,10 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from wf.errors import EnvironmentProblem
 from wf.plan import ProjectImage
@@ -16,8 +17,7 @@ from wf.plan import ProjectImage
 CA_NAME = "ca-certificates.crt"
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """A folder with a Dockerfile, read."""
 
     image: ProjectImage

@@ -15,9 +15,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from wf.backends.base import Launch
 from wf.backends.containers import create, create_volume, remove_container, remove_volume, run_helper
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from wf.plan import InputsMode, InputSource
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A writable view of one input."""
 
     volume: str

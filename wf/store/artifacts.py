@@ -109,7 +109,7 @@ class Artifacts:
         return self._layout.artifacts / f"{digest[:2]}/{digest}.stamps"
 
     def commit(self, path: Path) -> Artifact:
-        """Move a file or folder into the store. Content that is there already is not kept twice."""
+        """Move a file or folder into the store, or leave it where it is if the store has the same content already."""
         artifact = read_manifest(path, normalise=True, flush=True).artifact
         place = self.path(artifact.digest)
         if place.exists() and not self.is_intact(artifact.digest):
@@ -128,7 +128,6 @@ class Artifacts:
                     place.chmod(0o555)
                 self.stamps(artifact.digest).write_text(_stamp(str(place)))
         flush_folder(place.parent)  # whoever put it there
-        remove_tree(path)
         return artifact
 
 

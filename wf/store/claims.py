@@ -34,8 +34,10 @@ class Claim:
 
     def name(self, holder: Holder) -> None:
         """Write down for what it was taken, before anything is started that may outlive this process."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps({"run": holder.run, "job": holder.job}).encode(), 0)
+        text = json.dumps({"run": holder.run, "job": holder.job}).encode()
+        os.pwrite(self._descriptor, text, 0)
+        # Only now: ext4 writes a file that was emptied first to the disk when it is closed, even one that is removed.
+        os.ftruncate(self._descriptor, len(text))
 
     def give_back(self) -> None:
         """Let others have it: the history holds how the job ended."""

@@ -131,6 +131,7 @@ class Datasets:
         """Move a folder into the store as this version of the dataset."""
         with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
             artifact = self._artifacts.commit(folder)
+            remove_tree(folder)
             with transaction(self._connection, durable=True) as db:
                 return add_version(db, name, artifact, message=message, version=version)
 

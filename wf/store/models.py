@@ -14,7 +14,7 @@ from wf.store.artifacts import Artifact, Artifacts
 from wf.store.database import Connection, Row, transaction
 from wf.store.datasets import add_artifact, resolve
 from wf.store.ids import new_id
-from wf.store.layout import Layout, in_use
+from wf.store.layout import Layout, in_use, remove_tree
 from wf.store.records import Model
 from wf.store.removal import removing
 from wf.store.unknown import unknown_model
@@ -76,6 +76,7 @@ class Models:
         metadata, _ = read_metadata(folder)
         with in_use(self._layout.artifacts):  # from here to the record, nobody may remove the same content
             artifact = self._artifacts.commit(folder)
+            remove_tree(folder)
             with transaction(self._connection, durable=True) as db:
                 add_artifact(db, artifact)
                 add_model(db, NewModel(ident, name, model_type, artifact.digest, "", metadata), run, job)
