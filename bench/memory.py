@@ -2,9 +2,10 @@
 
     python -m bench.memory --rows 1000000 10000000
 
-Made-up ratings by 20,000 users of 5,000 titles, as a CSV file, go through `ingest`, `clean`, `split` and `train`, each
-a process of its own; users and titles stay as many while rows grow. Peaks of resident memory in MiB, and from them MiB
-per million rows. `train` learns for one epoch, with the rows in memory and with the rows streamed.
+Made-up ratings by 20,000 users of 5,000 titles, as a CSV file, go through `ingest`, `clean`, `split`, `train` and
+`evaluate`, each a process of its own; users and titles stay as many while rows grow. Peaks of resident memory in MiB,
+and from them MiB per million rows. `train` learns for one epoch, with the rows in memory and with the rows streamed;
+`evaluate` judges the last model.
 """
 
 import argparse
@@ -30,11 +31,12 @@ STEPS: Final = {
         f"train {model}, stream {stream}": (*TRAIN, f"--model={model}", f"--stream={stream}")
         for model, stream in (
             ("bias", "never"),
-            ("bias", "always"),
-            ("ranking", "always"),
             ("mf", "always"),
+            ("ranking", "always"),
+            ("bias", "always"),
         )
     },
+    "evaluate": ("evaluate", "--tracking=off"),
 }
 
 
