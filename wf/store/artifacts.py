@@ -14,11 +14,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from wf.store.layout import Layout, flush_folder, free_name, move, remove_tree
+from wf.store.layout import Layout, flush, flush_tree, free_name, move, remove_tree
 
 _PARALLEL_FROM = 8 << 20  # bytes below which starting threads costs more than it gains
 _HASHING_THREADS = 4
-_FLUSHED_SINGLY = 64  # more files are flushed with the whole disk at once, which is then quicker
 
 
 class UnkeepableFileError(Exception):
@@ -110,14 +109,15 @@ class Artifacts:
 
     def commit(self, path: Path) -> Artifact:
         """Move a file or folder into the store, or leave it where it is if the store has the same content already."""
-        artifact = read_manifest(path, normalise=True, flush=True).artifact
+        artifact = read_manifest(path, normalise=True).artifact
         place = self.path(artifact.digest)
         if place.exists() and not self.is_intact(artifact.digest):
             remove_tree(place)
         if not place.exists():
             if not place.parent.exists():
                 place.parent.mkdir(exist_ok=True)
-                flush_folder(self._layout.artifacts)
+                flush(self._layout.artifacts)
+            flush_tree(path)
             try:
                 path.rename(place)
             except OSError:
@@ -127,27 +127,20 @@ class Artifacts:
                 if artifact.kind == "folder":
                     place.chmod(0o555)
                 self.stamps(artifact.digest).write_text(_stamp(str(place)))
-        flush_folder(place.parent)  # whoever put it there
+        flush(place.parent)  # whoever put it there
         return artifact
 
 
-def read_manifest(
-    path: Path, *, normalise: bool = False, flush: bool = False, keep: Callable[[str], bool] = lambda _: True
-) -> Manifest:
+def read_manifest(path: Path, *, normalise: bool = False, keep: Callable[[str], bool] = lambda _: True) -> Manifest:
     """The manifest of a file or folder. Links are taken as links.
 
-    `normalise` makes everything in it read-only, and readable for all. `flush` sees to it that it is on the disk.
+    `normalise` makes everything in it read-only, and readable for all.
     `keep` says by its name whether something below the top belongs to it.
     """
     if stat.S_ISDIR(path.lstat().st_mode):
         # Renaming a folder needs the right to write to it: the top stays writable until it is in its place.
-        found = list(_walk(path, normalise, keep))
-        entries = _hashed(found, flush)
-        if flush and len(found) <= _FLUSHED_SINGLY:
-            for folder in (path, *(each.path for each in found if each.kind == "folder")):
-                flush_folder(folder)
-        return Manifest("folder", tuple(sorted(entries)))
-    return Manifest("file", tuple(_hashed([_found(path, "", path.lstat(), normalise)], flush)))
+        return Manifest("folder", tuple(sorted(_hashed(list(_walk(path, normalise, keep))))))
+    return Manifest("file", tuple(_hashed([_found(path, "", path.lstat(), normalise)])))
 
 
 class _Found(Struct, frozen=True):
@@ -189,16 +182,11 @@ def _found(path: Path, name: str, status: os.stat_result, normalise: bool) -> _F
     return _Found(path, name, "file", executable, status.st_size)
 
 
-def _hashed(found: list[_Found], flush: bool) -> list[tuple[str, ...]]:
+def _hashed(found: list[_Found]) -> list[tuple[str, ...]]:
     files = [each for each in found if each.kind == "file"]
-    flush_singly = flush and len(found) <= _FLUSHED_SINGLY
-    if flush and not flush_singly:
-        os.sync()
 
     def digest(each: _Found) -> str:
         with each.path.open("rb", buffering=0) as file:
-            if flush_singly:
-                os.fsync(file.fileno())
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     if sum(each.size for each in files) < _PARALLEL_FROM:

@@ -16,6 +16,8 @@ from wf.errors import EnvironmentProblem
 from wf.project import STORE
 from wf.store.joblog import log_files
 
+_FLUSHED_SINGLY = 64  # more files are flushed with the whole disk at once, which is then quicker
+
 _README = """\
 This folder belongs to `wf`. It holds what this project's runs have left:
 
@@ -192,13 +194,25 @@ def below(path: Path, root: Path) -> str:
     return str(path).removeprefix(f"{root}{os.sep}")
 
 
-def flush_folder(folder: Path) -> None:
-    """See to it that the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """See to it that a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_tree(path: Path) -> None:
+    """See to it that a file, or a folder with everything in it, is on the disk."""
+    found = [path]
+    for folder, folders, files in os.walk(path):
+        found += [each for name in (*folders, *files) if not (each := Path(folder, name)).is_symlink()]
+        if len(found) > _FLUSHED_SINGLY:
+            os.sync()
+            return
+    for each in found:
+        flush(each)
 
 
 def move(path: Path, place: Path) -> None:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from wf.store.artifacts import read_manifest
-from wf.store.layout import Layout, flush_folder, in_use, remove_tree
+from wf.store.layout import Layout, flush, flush_tree, in_use, remove_tree
 
 STEPS = "steps"
 CACHE = "__pycache__"
@@ -39,13 +39,13 @@ def _snapshot(layout: Layout) -> tuple[str, Path]:
         remove_tree(copy)  # of an earlier process with the same number
         shutil.copytree(source, copy / STEPS, symlinks=True, ignore=_ignored)
         # The files may have been edited since: what was copied is what counts.
-        digest = read_manifest(copy / STEPS, normalise=True, flush=True).artifact.digest
+        digest = read_manifest(copy / STEPS, normalise=True).artifact.digest
         _make_caches(copy / STEPS)
         place = layout.code / digest
         try:
-            flush_folder(copy)
+            flush_tree(copy)
             copy.rename(place)
-            flush_folder(layout.code)
+            flush(layout.code)
         except OSError:
             if not place.exists():
                 raise
