@@ -2,13 +2,14 @@
 
     python -m bench.memory --rows 1000000 10000000
 
-Made-up ratings by 20,000 users of 5,000 titles, as a CSV file, go through `ingest`, `clean`, `split`, `train` and
-`evaluate`, each a process of its own; users and titles stay as many while rows grow. Peaks of resident memory in MiB,
-and from them MiB per million rows. `train` learns for one epoch, with the rows in memory and with the rows streamed;
-`evaluate` judges the last model.
+Made-up ratings by 20,000 users of 5,000 titles, as a CSV file, go through `ingest`, `clean`, `split`, `train` (one
+epoch) and `evaluate` (of the last model), each a process of its own; users and titles stay as many while rows grow. A
+line for each step: peaks of resident memory in MiB, MiB for each million rows between the least and the largest table,
+and seconds of CPU for the largest. `--rows-in-memory` adds trainings that hold their rows in memory.
 """
 
 import argparse
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -24,19 +25,20 @@ PART: Final = 1_000_000
 """Rows that are made up at once."""
 TRAIN: Final = ("train", "--epochs=1", "--batch-size=65536", "--tracking=off")
 STEPS: Final = {
-    "ingest": ("ingest", "--dataset=file", "--path=ratings.csv", "--rating-min=1", "--rating-max=5"),
-    "clean": ("clean",),
-    "split": ("split", "--method=random"),
+    "`ingest`, of CSV": ("ingest", "--dataset=file", "--path=ratings.csv", "--rating-min=1", "--rating-max=5"),
+    "`clean`": ("clean",),
+    "`split`, `leave_last_n`": ("split", "--method=leave_last_n"),
+    "`split`, `time_quantile`": ("split", "--method=time_quantile"),
+    "`split`, `random`": ("split", "--method=random"),
     **{
-        f"train {model}, stream {stream}": (*TRAIN, f"--model={model}", f"--stream={stream}")
-        for model, stream in (
-            ("bias", "never"),
-            ("mf", "always"),
-            ("ranking", "always"),
-            ("bias", "always"),
-        )
+        f"`train`, `{model}` with `stream: always`": (*TRAIN, f"--model={model}", "--stream=always")
+        for model in ("ranking", "bias")
     },
-    "evaluate": ("evaluate", "--tracking=off"),
+    "`evaluate`": ("evaluate", "--tracking=off"),
+}
+IN_MEMORY: Final = {
+    f"`train`, `{model}` with `stream: {stream}`": (*TRAIN, f"--model={model}", f"--stream={stream}")
+    for model, stream in (("bias", "never"), ("mf", "always"))
 }
 
 
@@ -59,8 +61,12 @@ def write_ratings(path: Path, rows: int) -> None:
             part.write_csv(file, include_header=start == 0)
 
 
-def peak_of(folder: Path, *command: str) -> float:
-    """Run a step on the folder, where its inputs and outputs are the same; the peak of its resident memory in MiB."""
+def measure(folder: Path, *command: str) -> tuple[float, float]:
+    """Run a step on the folder, where its inputs and outputs are the same.
+
+    Returns the peak of its resident memory in MiB, and its seconds of CPU. A process counts the peak of the one that
+    starts it as its own, so this one must hold little.
+    """
     folders = [f"--inputs-dir={folder}", f"--outputs-dir={folder}", f"--state-dir={folder / 'state'}"]
     process = subprocess.Popen(
         [sys.executable, "-m", f"steps.{command[0]}", *command[1:], *folders],
@@ -71,24 +77,37 @@ def peak_of(folder: Path, *command: str) -> float:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command[0]} failed")
-    return usage.ru_maxrss / 1024
+    return usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
     """Run every step on tables of each size and print a line for each step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs=2, default=(1_000_000, 10_000_000))
-    few, many = parser.parse_args().rows
-    peaks: dict[str, list[float]] = {name: [] for name in STEPS}
-    for rows in (few, many):
+    parser.add_argument("--rows", type=int, nargs="+", default=(1_000_000, 10_000_000), help="sizes, the least first")
+    parser.add_argument("--rows-in-memory", action="store_true", help="also train with rows in memory")
+    arguments = parser.parse_args()
+    steps = {**STEPS, **(IN_MEMORY if arguments.rows_in_memory else {})}
+    peaks: dict[str, list[float]] = {name: [] for name in steps}
+    seconds: dict[str, float] = {}
+    for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            write_ratings(folder / "ratings.csv", rows)
-            for name, command in STEPS.items():
-                peaks[name].append(peak_of(folder, *command))
-                print(f"{rows:,} rows: {name} {peaks[name][-1]:,.0f} MiB", flush=True)
-    for name, (low, high) in peaks.items():
-        print(f"{name}: {low:,.0f} and {high:,.0f} MiB, {(high - low) / (many - few) * 1e6:,.1f} per million rows")
+            writer = multiprocessing.get_context("spawn").Process(
+                target=write_ratings, args=(folder / "ratings.csv", rows)
+            )
+            writer.start()
+            writer.join()
+            for name, command in steps.items():
+                peak, seconds[name] = measure(folder, *command)
+                peaks[name].append(peak)
+                print(f"{rows:,} rows: {name} {peak:,.0f} MiB, {seconds[name]:,.0f} s", file=sys.stderr, flush=True)
+    print(f"| step | {' | '.join(f'{rows:,} rows' for rows in arguments.rows)} | for each million more | CPU s |")
+    print(f"| --- |{' ---: |' * (len(arguments.rows) + 2)}")
+    millions = (arguments.rows[-1] - arguments.rows[0]) / 1e6 or 1
+    for name, measured in peaks.items():
+        cells = " | ".join(f"{peak:,.0f} MiB" for peak in measured)
+        growth = (measured[-1] - measured[0]) / millions
+        print(f"| {name} | {cells} | {growth:,.1f} MiB | {seconds[name]:,.0f} |")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from steps.row_batches import count_rows, read_batches
 class Cleaning:
     """The checks on the ratings in a folder in the format `raw-ratings`.
 
-    Memory holds items and users, some of the rows, and one byte for each row. Rows that passed the checks of single
+    Memory holds items and users, some of the rows, and one bit for each row. Rows that passed the checks of single
     rows wait in `scratch` until those of one user and title, which may repeat one another, are compared together.
     """
 

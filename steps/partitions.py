@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-ROWS: Final = 2**20
+ROWS: Final = 2**19
 """Rows of a partition, about: as many as memory holds at once."""
 
 

@@ -18,7 +18,7 @@ from steps.raw_rows import ISO_TIME, UNIX_TIME
 if TYPE_CHECKING:
     import polars as pl
 
-BLOCK_BYTES: Final = 16 << 20
+BLOCK_BYTES: Final = 4 << 20
 """Text that is parsed at once, in bytes: large enough to be quick, small enough for any machine."""
 
 LINE_BYTES: Final = 1 << 20

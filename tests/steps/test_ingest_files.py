@@ -258,3 +258,15 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path, capsys: Capture) -> Non
     )
     assert told[2].startswith("error: c.parquet: it cannot be read as Parquet: ")
     assert told[3] == f"error: there is no file {tmp_path / 'd.csv'}\n"
+
+
+def test_parquet_that_is_damaged_in_the_middle_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    """Rows are read after the end of the file, which says what is in it: what is wrong with them is told alike."""
+    path = tmp_path / "c.parquet"
+    rows = pl.DataFrame({"user": ["a", "b"], "item": ["1", "2"], "rating": [1.0, 2.0], "time": [1, 2]})
+    rows.write_parquet(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"x" * 40 + content[44:])
+    assert run(main, tmp_path, "--dataset", "file", "--path", str(path)) == 1
+    assert capsys.readouterr().err.startswith("error: c.parquet: it cannot be read as Parquet: ")
+    assert list((tmp_path / "out/ratings").iterdir()) == []
