@@ -114,10 +114,10 @@ class Artifacts:
         if place.exists() and not self.is_intact(artifact.digest):
             remove_tree(place)
         if not place.exists():
+            flush_tree(path)
             if not place.parent.exists():
                 place.parent.mkdir(exist_ok=True)
                 flush(self._layout.artifacts)
-            flush_tree(path)
             try:
                 path.rename(place)
             except OSError:

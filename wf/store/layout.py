@@ -211,7 +211,7 @@ def flush_tree(path: Path) -> None:
         if len(found) > _FLUSHED_SINGLY:
             os.sync()
             return
-    for each in found:
+    for each in reversed(found):
         flush(each)
 
 
