@@ -3,7 +3,6 @@
 Importing the package is quick; its modules `models`, `training`, `trained_model` and `saved_model` load TensorFlow.
 """
 
-import gc
 import logging
 import os
 from pathlib import Path
@@ -16,7 +15,3 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 # 2 leaves errors. Without an NVIDIA driver (the second name is that of WSL) it would report its absence as one.
 _has_gpu_driver = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _has_gpu_driver else "3")
-
-# TensorFlow brings objects by the hundred thousand, all of which stay: looking for waste among them again and again
-# takes a twentieth of the time of a short training.
-gc.set_threshold(100_000)

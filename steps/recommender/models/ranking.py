@@ -141,9 +141,15 @@ class RankingModel(RatingModel):
 
 def sorted_batch(batch: Columns) -> dict[str, npt.NDArray[Any]]:
     """The rows in the order of their users, and as `by_title` (int32) what would sort them by title."""
-    by_user = np.argsort(batch["user"], kind="stable")
+    by_user = _order(batch["user"])
     columns = {name: column[by_user] for name, column in batch.items()}
-    return {**columns, "by_title": np.argsort(columns["title"], kind="stable").astype(np.int32)}
+    return {**columns, "by_title": _order(columns["title"]).astype(np.int32)}
+
+
+def _order(rows: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+    """What sorts the rows of a table, those that are alike in the order they have."""
+    # Of numbers of 16 bits or fewer NumPy counts the digits, which is six times as quick as comparing.
+    return np.argsort(rows.astype(np.min_scalar_type(rows.max(initial=0))), kind="stable")
 
 
 class ScaledCrossentropy(tf.keras.losses.Loss):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from steps.recommender import baselines, models, training
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
 from steps.recommender.features import TitleTable
-from steps.recommender.models import Basis, build_model, recency, retrieval
+from steps.recommender.models import Basis, build_model, ranking, recency, retrieval
 from steps.recommender.models.base import TwoTowers
 from steps.recommender.profiles import Profiles
 from steps.recommender.vocabulary import Vocabulary
@@ -244,3 +244,14 @@ def test_a_tower_reads_the_same_at_every_place(span: int, monkeypatch: pytest.Mo
     for place in range(1, 7):
         filled = {name: np.pad(values[:, :place], ((0, 0), (2, 0))) for name, values in history.items()}
         assert tower.after_all(filled).numpy()[0] == pytest.approx(before[place], abs=1e-5)
+
+
+@pytest.mark.parametrize("largest", [3, 2**16 - 1, 2**16])
+def test_batches_of_ranking_lie_in_the_order_of_users(largest: int) -> None:
+    """Rows move together, those of a user keep their order, and `by_title` sorts titles, whatever their numbers."""
+    batch = {"user": np.array([largest, 0, largest, 1], np.int32), "title": np.array([2, largest, 1, 2], np.int32)}
+    assert {name: column.tolist() for name, column in ranking.sorted_batch(batch).items()} == {
+        "user": [0, 1, largest, largest],
+        "title": [largest, 2, 2, 1],
+        "by_title": [3, 1, 2, 0],
+    }
