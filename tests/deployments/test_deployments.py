@@ -24,6 +24,9 @@ from wf.store import Store
 
 pytestmark = pytest.mark.docker
 
+WITH_SHELL = proxy.PROCESSES + 1
+"""Processes in the proxy's container."""
+
 
 def test_a_deployment_serves_until_it_is_deleted(lab: Lab) -> None:
     """It answers at its port, tells its history, keeps its port when stopped, and leaves nothing when deleted."""
@@ -211,6 +214,18 @@ def test_a_replica_that_hangs_does_not_take_all_clients(lab: Lab) -> None:
     assert load.failures == []
 
 
+def test_an_update_does_not_wait_for_others_who_ask_the_proxy(lab: Lab) -> None:
+    """What they run in its container is no worker that still answers, nor a new one."""
+    lab.create()
+    container = next(name for name in lab.containers() if "-proxy-" in name)
+    subprocess.run(["docker", "exec", "--detach", container, "sleep", "200"], check=True)
+
+    updated = lab.update(lab.spec(ANSWER="new"))
+
+    assert (updated.revision, ask(updated)) == (2, (200, "new"))
+    assert len(lab.processes(container)) == WITH_SHELL + 1
+
+
 def test_a_replica_with_quick_errors_loses_no_prediction(lab: Lab) -> None:
     """It has the fewest requests, and so gets most of them; another one answers those, and the errors are known."""
     made = lab.create(replicas=2, SLOW="0.02")
@@ -283,9 +298,9 @@ def test_a_killed_proxy_comes_back(lab: Lab) -> None:
     container = next(name for name in lab.containers() if "-proxy-" in name)
 
     for number in (1, 2):  # its master, and then its worker
-        before = lab.await_processes(container, proxy.PROCESSES)
+        before = lab.await_processes(container, WITH_SHELL)
         os.kill(before[number], signal.SIGKILL)
-        while before[number] in lab.await_processes(container, proxy.PROCESSES):
+        while before[number] in lab.await_processes(container, WITH_SHELL):
             time.sleep(0.1)
         lab.await_answer(made, "new")
     assert lab.restarts(container) == 0

@@ -190,12 +190,12 @@ class Services:
         with reporting(f"{path} cannot be written into container {container[:12]}"):
             self._client.put_archive(container, str(place.parent), packed.getvalue())
 
-    def processes(self, container: str) -> list[int]:
-        """The numbers of its processes, as this machine counts them."""
+    def processes(self, container: str, program: str) -> list[int]:
+        """The numbers of the processes in it that run a program, as this machine counts them."""
         with reporting(f"the processes of container {container[:12]} cannot be listed"):
             top = self._client.top(container)
-        column = top["Titles"].index("PID")
-        return [int(row[column]) for row in top["Processes"] or ()]
+        number, command = top["Titles"].index("PID"), top["Titles"].index("CMD")
+        return [int(row[number]) for row in top["Processes"] or () if Path(row[command].split()[0]).name == program]
 
     def ask(self, container: str, command: Sequence[str]) -> str:
         """What a command in a container prints."""

@@ -183,7 +183,7 @@ class Fleet:
         """Wait until every request that was routed differently has its answer."""
         found = self._proxy()
         deadline = time.monotonic() + proxy.DRAIN + 5
-        while found and len(self._services.processes(found.id)) > proxy.PROCESSES and time.monotonic() < deadline:
+        while found and len(self._proxies(found)) > proxy.PROCESSES and time.monotonic() < deadline:
             time.sleep(_LOOK)
 
     def await_ready(self, names: Collection[str], prepared: Prepared) -> None:
@@ -284,12 +284,16 @@ class Fleet:
             )
         )
 
+    def _proxies(self, found: Seen) -> set[int]:
+        """Masters and workers in the proxy's container, where others may be asking something at the same time."""
+        return set(self._services.processes(found.id, proxy.PROGRAM))
+
     def _reload(self, found: Seen, config: bytes) -> None:
-        before = set(self._services.processes(found.id))
+        before = self._proxies(found)
         self._services.put(found.id, proxy.CONFIG_PATH, config)
         self._services.ask(found.id, proxy.RELOAD)
         deadline = time.monotonic() + _RELOAD_SECONDS
-        while not set(self._services.processes(found.id)) - before:
+        while not self._proxies(found) - before:
             if time.monotonic() > deadline:
                 lines = self._services.logs(found.id, _LINES).decode("utf-8", "replace")
                 raise EnvironmentProblem(f"the proxy of `{self._name}` does not take its configuration:\n{lines}")

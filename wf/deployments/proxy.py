@@ -27,8 +27,9 @@ done""",
 """A master with workers, begun anew at once if one of them is killed: the container need not be started again.
 
 Told by SIGUSR2 to read its configuration anew, the master closes no port and drops no request."""
-PROCESSES = 3
-"""The shell, the master and the worker: more of them are workers that finish what they have begun."""
+PROGRAM = "haproxy"
+PROCESSES = 2
+"""Of that program, the master and the worker: more of them are workers that finish what they have begun."""
 HTTP_PORT, GRPC_PORT = 8080, 8081
 KEEP_ALIVE = 4
 """Seconds that an idle connection stays open: a worker that is replaced lives at least so long if there is one."""
@@ -41,12 +42,14 @@ RELOAD = (
     "bash",
     "-c",
     f"""\
-(exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT} && echo show servers state >&3 && cat <&3 > {_STATES})
+(exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT} && echo show servers state >&3 && cat <&3 > {_STATES}.new) &&
+    mv {_STATES}.new {_STATES}
 kill -USR2 1""",
 )
 """The command for that, to be run in the proxy's container: what the engine itself sends a signal to, it takes to be
 stopped on purpose, and never starts again. What checks have found is handed on to the new worker, or it would send
-requests to replicas that are down until it has checked them itself."""
+requests to replicas that are down until it has checked them itself. A worker that begins at that moment reads all of
+it, or that of before, and never a part: it would have replicas without addresses."""
 
 STATISTICS = ("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{_STATISTICS_PORT}; echo show stat >&3; cat <&3")
 """The command, to be run in the proxy's container, that prints its statistics."""
