@@ -4,7 +4,6 @@ What the faults are, and in which order they are looked for, is in `steps.checks
 """
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,9 +107,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
     dataset = json.loads((source / "dataset.json").read_text())
     scale = _scale(inputs, dataset)
     policies = {check.name: getattr(inputs, check.name) for check in CHECKS}
-    # Not in the system's folder for temporary files, which may be memory.
-    with tempfile.TemporaryDirectory(dir=target, prefix=".clean-") as scratch:
-        cleaning = Cleaning(source, policies, scale=scale, sentinels=inputs.sentinels, scratch=Path(scratch))
+    with work.scratch("ratings") as scratch:
+        cleaning = Cleaning(source, policies, scale=scale, sentinels=inputs.sentinels, scratch=scratch)
         cleaning.run()
         report = Report(cleaning.rows_in, cleaning.rows_out, cleaning.outcomes)
         assert report.rows_in == report.rows_out + report.dropped, "a check has lost rows uncounted"

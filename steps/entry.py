@@ -16,7 +16,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -105,6 +106,13 @@ class Workspace:
     def output(self, name: str) -> Path:
         """The folder for the output `name`: it is there, unless it is optional and the workflow leaves it out."""
         return self.outputs / name
+
+    @contextmanager
+    def scratch(self, output: str) -> Iterator[Path]:
+        """A folder beside what goes into an output, for what memory should not hold; it is gone after the block."""
+        # Not in the system's folder for temporary files, which is memory in a container.
+        with tempfile.TemporaryDirectory(dir=self.output(output), prefix=".scratch-") as folder:
+            yield Path(folder)
 
     def record(self, values: Mapping[str, float]) -> None:
         """Add figures to the job's metrics, which `wf show` prints and runs are compared by."""

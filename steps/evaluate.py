@@ -41,6 +41,12 @@ STEP = Step(
 
 
 def run(inputs: Inputs, work: Workspace) -> None:
+    """Evaluate, with the rows of the split and of the models on disk."""
+    with work.scratch("report") as scratch:
+        _evaluate(inputs, work, scratch)
+
+
+def _evaluate(inputs: Inputs, work: Workspace, scratch: Path) -> None:
     """Predict every part of the split, rank all titles, compare with baselines, and write figures and a page."""
     import polars as pl
 
@@ -51,9 +57,9 @@ def run(inputs: Inputs, work: Workspace) -> None:
     from steps.recommender.seeds import verdict as seeds_verdict
     from steps.recommender.stored_split import store_split
 
-    split = store_split(work.input("split"), work.state / "split")
-    trained = trained_model.load(work.input("model"), work.state / "model")
-    others = trained_model.load_seeds(work.input("model"), work.state / "seeds")
+    split = store_split(work.input("split"), scratch / "split")
+    trained = trained_model.load(work.input("model"), scratch / "model")
+    others = trained_model.load_seeds(work.input("model"), scratch / "seeds")
     seeds = {found.config.seed: found for found in others}
     evaluation, judged = judge(
         split,
@@ -62,7 +68,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         of_seeds={seed: ModelRater(other, split) for seed, other in seeds.items()},
     )
     lists = list_evaluation.judge_lists(split, trained.model, trained.vocabulary, seed=inputs.seed)
-    notes = [*_notes(trained, split, work.state / "again"), *evaluation.left_out, *lists.notes]
+    notes = [*_notes(trained, split, scratch / "again"), *evaluation.left_out, *lists.notes]
     said = [verdict(evaluation), prequential_verdict(evaluation)]
     said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
     print(*said, *notes, sep="\n", flush=True)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,8 +135,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
     """
     target = work.output("ratings")
     # What a failed source left half done must not lie beside the result of the next one.
-    with tempfile.TemporaryDirectory(dir=target, prefix=".ingest-") as scratch:
-        folder = Path(scratch, "table")
+    with work.scratch("ratings") as scratch:
+        folder = scratch / "table"
         if inputs.path is not None and inputs.dataset == "file":
             folder.mkdir()
             source, (sha256, summary) = inputs.path.name, local_file.load(inputs.path, _form(inputs), folder)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,9 +81,8 @@ def run(inputs: Inputs, work: Workspace) -> None:
     ratings = source / "ratings.parquet"
     if not count_rows(ratings):
         raise StepError("there is no rating to split")
-    # Not in the system's folder for temporary files, which may be memory.
-    with tempfile.TemporaryDirectory(dir=target, prefix=".split-") as scratch:
-        part = assign(inputs, ratings, Path(scratch))
+    with work.scratch("split") as scratch:
+        part = assign(inputs, ratings, scratch)
     rows = {name: int((part == number).sum()) for number, name in enumerate(PARTS)}
     empty = [name for name, count in rows.items() if not count]
     if empty:

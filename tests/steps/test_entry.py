@@ -117,3 +117,15 @@ def test_help_of_every_step_works_alone(name: str) -> None:
 
     assert shown.stdout.startswith(f"usage: python -m steps.{name}")
     assert "folders:" in shown.stdout
+
+
+def test_scratch_lies_beside_an_output_and_goes(tmp_path: Path) -> None:
+    """In a container the system's temporary files are memory; what is on the disk of outputs is not."""
+    work = Workspace(inputs=tmp_path, outputs=tmp_path / "out", state=tmp_path / "state", cache=tmp_path / "cache")
+    work.output("report").mkdir(parents=True)
+
+    with work.scratch("report") as scratch:
+        (scratch / "rows").write_text("1,2")
+        assert scratch.parent == work.output("report")
+
+    assert list(work.output("report").iterdir()) == []
