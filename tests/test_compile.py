@@ -97,6 +97,16 @@ def test_defaults_yield_to_what_a_job_says(tmp_path: Path) -> None:
     assert second.resources.instance_type == "C5"
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("60", 60), ("0.5", 0.5), ("90s", 90), ("1.5 h", 5400), ("2d", 172800), ("1w", 604800)]
+)
+def test_a_timeout_may_have_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
+    """Seconds are meant where none is named."""
+    plan = compile_text(tmp_path, f"jobs: {{A: {{uses: container@v1, with: {{image: x}}, timeout: {written}}}}}")
+
+    assert plan.task("A").timeout == seconds
+
+
 def test_secrets_are_kept_as_names(tmp_path: Path) -> None:
     """A variable is either plain or secret; the job's word replaces the default."""
     task = compile_text(

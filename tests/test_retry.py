@@ -18,6 +18,7 @@ from wf.plan import Retry
     [
         ("3", Retry(3)),
         ("{attempts: 3, backoff: 10}", Retry(3, 10)),
+        ("{attempts: 3, backoff: 2m}", Retry(3, 120)),
         ("{attempts: 2, on: [timeout, oom]}", Retry(2, 0, ("timeout", "oom"))),
     ],
 )

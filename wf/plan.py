@@ -139,10 +139,19 @@ class ModelSpec(Part, frozen=True):
     type: ModelType
 
 
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
 def parse_size(text: str) -> int | None:
     """The bytes of `2GiB`, `512MB`, `1.5g` or a plain number, or nothing if the text is no size."""
     match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kmgt]?)i?b?", text.strip(), re.IGNORECASE | re.ASCII)
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")) if match else None
+
+
+def parse_duration(text: str) -> float | None:
+    """The seconds of `90s`, `1.5h`, `2d` or a plain number, or nothing if the text is no such thing."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([smhdw]?)", text.strip(), re.ASCII)
+    return float(match[1]) * _SECONDS[match[2]] if match else None
 
 
 class Resources(Part, frozen=True):

@@ -23,7 +23,7 @@ from wf.errors import InvalidWorkflow, Problem
 from wf.matrix import Matrix, Member, expand, told_once
 from wf.mistakes import describe
 from wf.oddities import tolerate
-from wf.plan import parse_size
+from wf.plan import parse_duration, parse_size
 from wf.source import Document, Loc
 
 MOST_MEMORY: Final = 2**53
@@ -48,6 +48,16 @@ def _bytes(value: object) -> object:
     return value
 
 
+def _seconds(value: object) -> object:
+    """`90s`, `30m`, `1.5h`, `2d` or a plain number of seconds."""
+    if isinstance(value, str):
+        seconds = parse_duration(value)
+        if seconds is None:
+            raise ValueError("write a number of seconds, or such as `90s`, `30m`, `2h`")
+        return seconds
+    return value
+
+
 def _gpus(value: object) -> object:
     count = int(value) if isinstance(value, str) and value.isdecimal() else value
     if count in ("auto", "all", None) or (
@@ -55,6 +65,13 @@ def _gpus(value: object) -> object:
     ):
         return count
     raise ValueError("write a number of GPUs, `all` or `auto`")
+
+
+_DURATION = {"anyOf": [{"type": "number"}, {"type": "string"}]}
+
+_Timeout = Annotated[
+    Annotated[float, Field(gt=0, le=LONGEST)] | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION)
+]
 
 
 class IOWith(_Part):
@@ -185,7 +202,12 @@ class RetrySpec(_Part):
     """What happens when a job fails."""
 
     attempts: int = Field(ge=1, le=100, description="how often it is tried in all")
-    backoff: float = Field(0, ge=0, le=3600, description="seconds before the second attempt, then twice as many")
+    backoff: Annotated[
+        Annotated[float, Field(ge=0, le=3600)],
+        BeforeValidator(_seconds),
+        WithJsonSchema(_DURATION),
+        Field(description="seconds, or such as `2m`, before the second attempt, then twice as many"),
+    ] = 0
     on: tuple[Literal["error", "timeout", "oom"], ...] = Field(
         ("error", "timeout", "oom"), description="the failures after which it is tried again"
     )
@@ -211,7 +233,7 @@ class Job(_Part):
     outputs: dict[str, IOSpec] = {}
     env: dict[str, str] = {}
     resources: ResourcesSpec = ResourcesSpec()
-    timeout: float | None = Field(None, gt=0, le=LONGEST, description="seconds of running time of each attempt")
+    timeout: Annotated[_Timeout, Field(description="seconds, or such as `30m`, of running time of each attempt")] = None
     cache: Annotated[CacheSpec | None, BeforeValidator(_cache)] = Field(
         CacheSpec(),
         description="false: run it even if it has run before with all the same; or what counts for that (extension)",
@@ -235,7 +257,7 @@ class Workflow(_Part):
     defaults: Defaults = Defaults()
     on: Any = Field(None, description="triggers; kept, and not acted on by `wf run`")
     context: Context = Field(Context(), description="what `context.event.github.url` and `.ref` stand for")
-    timeout: float | None = Field(None, gt=0, le=LONGEST, description="seconds for the whole run")
+    timeout: Annotated[_Timeout, Field(description="seconds, or such as `2h`, for the whole run")] = None
 
 
 class Reading(Struct, frozen=True):

@@ -53,7 +53,7 @@ def test_a_plan_shows_everything_that_was_decided(
         "   input   word <- text 'bye'\n"
         "   output  text (string)\n"
         "           copy (dataset texts)\n"
-        "   limits  cpus 0.5, memory 1 GiB, gpus auto, timeout 60 s\n"
+        "   limits  cpus 0.5, memory 1.0 GiB, gpus auto, timeout 60 s\n"
         "\n"
         "2. Read  (container@v1)\n"
         "   runs    it leaves no outputs, so it runs for its effect\n"

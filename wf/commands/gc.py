@@ -7,7 +7,6 @@ run that goes on needs always stays. So do the last run of each workflow that su
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from wf.commands.shared import open_history, parse_age
 from wf.errors import EnvironmentProblem
+from wf.plan import parse_size
 from wf.report.text import columns, size
 from wf.store import Store
 from wf.store.garbage import Garbage, Retention
@@ -23,8 +23,6 @@ from wf.store.garbage import Garbage, Retention
 if TYPE_CHECKING:
     from wf.backends.engine import Engine
     from wf.backends.leftovers import Leftovers
-
-_UNITS = "kmgt"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,8 +155,7 @@ def _age(text: str) -> timedelta:
 
 
 def _bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
-    if not match:
+    count = parse_size(text)
+    if count is None:
         raise argparse.ArgumentTypeError(f"`{text}` is no size: write 20GB or 500MiB")
-    number, unit, _ = match.groups()
-    return int(float(number) * 1024 ** (_UNITS.index(unit.lower()) + 1 if unit else 0))
+    return count

@@ -24,6 +24,7 @@ from wf.plan import (
     Text,
     UpstreamOutput,
 )
+from wf.report.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,7 +177,7 @@ def _retry(retry: Retry) -> str:
 def _limits(wanted: Resources, timeout: float | None, *, network: bool) -> str:
     parts = [
         f"cpus {wanted.cpus:g}" if wanted.cpus else "",
-        f"memory {wanted.memory / 2**30:g} GiB" if wanted.memory else "",
+        f"memory {size(wanted.memory)}" if wanted.memory else "",
         f"pids {wanted.pids}" if wanted.pids else "",
         f"gpus {wanted.gpus}" if wanted.gpus else "",
         f"timeout {timeout:g} s" if timeout else "",

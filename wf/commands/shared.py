@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wf.errors import InvalidWorkflow, Problem
 from wf.events import now
-from wf.plan import Plan
+from wf.plan import Plan, parse_duration
 from wf.project import STORE, find_root
 
 if TYPE_CHECKING:
@@ -228,10 +228,9 @@ def _plain_name(name: str) -> str:
 
 def parse_age(text: str) -> timedelta | None:
     """`30d`, `12h`, `90m`, `2w`, or nothing if the text is no such thing."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    seconds = parse_duration(text) if text[-1:].isalpha() else None
     try:
-        return timedelta(**{units[match[2]]: float(match[1])}) if match else None
+        return None if seconds is None else timedelta(seconds=seconds)
     except OverflowError:
         return None
 
