@@ -3,9 +3,9 @@
     python -m bench.memory --rows 1000000 10000000
 
 Made-up ratings by 20,000 users of 5,000 titles, as a CSV file, go through `ingest`, `clean`, `split`, `train` (one
-epoch) and `evaluate` (of the last model), each a process of its own; users and titles stay as many while rows grow. A
-line for each step: peaks of resident memory in MiB, MiB for each million rows between the least and the largest table,
-and seconds of CPU for the largest. `--rows-in-memory` adds trainings that hold their rows in memory.
+epoch), `export` and `evaluate` (of the model above them), each a process of its own; users and titles stay as many
+while rows grow. A line for each step: peaks of resident memory in MiB, MiB for each million rows between the least and
+the largest table, and seconds of CPU for the largest. `--only` names models or steps, where not all are measured.
 """
 
 import argparse
@@ -23,7 +23,6 @@ import polars as pl
 USERS, TITLES = 20_000, 5_000
 PART: Final = 1_000_000
 """Rows that are made up at once."""
-TRAIN: Final = ("train", "--epochs=1", "--batch-size=65536", "--tracking=off")
 STEPS: Final = {
     "`ingest`, of CSV": ("ingest", "--dataset=file", "--path=ratings.csv", "--rating-min=1", "--rating-max=5"),
     "`clean`": ("clean",),
@@ -31,15 +30,24 @@ STEPS: Final = {
     "`split`, `time_quantile`": ("split", "--method=time_quantile"),
     "`split`, `random`": ("split", "--method=random"),
     **{
-        f"`train`, `{model}` with `stream: always`": (*TRAIN, f"--model={model}", "--stream=always")
-        for model in ("ranking", "bias")
+        f"`{step}`, `{model}`": (*command, *(flags if step == "train" else ()))
+        for model, flags in {
+            "mf": ("--batch-size=65536",),
+            "autoencoder": ("--batch-size=65536", "--embedding-size=64"),
+            "retrieval": ("--batch-size=4096",),
+            "history": ("--batch-size=8192",),
+            "ranking": ("--batch-size=65536",),
+            "bias": ("--batch-size=65536",),
+        }.items()
+        for step, command in {
+            "train": ("train", "--epochs=1", "--tracking=off", "--stream=always", f"--model={model}"),
+            "export": ("export",),
+        }.items()
     },
-    "`evaluate`": ("evaluate", "--tracking=off"),
+    "`evaluate`, `bias`": ("evaluate", "--tracking=off"),
 }
-IN_MEMORY: Final = {
-    f"`train`, `{model}` with `stream: {stream}`": (*TRAIN, f"--model={model}", f"--stream={stream}")
-    for model, stream in (("bias", "never"), ("mf", "always"))
-}
+ALWAYS: Final = ("`ingest`, of CSV", "`clean`", "`split`, `random`")
+"""Without these there is nothing to learn from."""
 
 
 def write_ratings(path: Path, rows: int) -> None:
@@ -84,9 +92,10 @@ def main() -> None:
     """Run every step on tables of each size and print a line for each step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=(1_000_000, 10_000_000), help="sizes, the least first")
-    parser.add_argument("--rows-in-memory", action="store_true", help="also train with rows in memory")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="measure what has one of these words in its name")
     arguments = parser.parse_args()
-    steps = {**STEPS, **(IN_MEMORY if arguments.rows_in_memory else {})}
+    words = arguments.only or [""]
+    steps = {name: command for name, command in STEPS.items() if name in ALWAYS or any(word in name for word in words)}
     peaks: dict[str, list[float]] = {name: [] for name in steps}
     seconds: dict[str, float] = {}
     for rows in arguments.rows:

@@ -4,7 +4,8 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -32,10 +33,22 @@ STEP = Step(
 
 def run(inputs: Inputs, work: Workspace) -> None:
     """Write the SavedModel, then load it as a server would and compare its answers with the model's."""
+    with work.scratch("saved_model") as scratch:
+        smoke = _export(inputs, work, scratch)
+    size = sum(path.stat().st_size for path in work.output("saved_model").rglob("*") if path.is_file())
+    work.record({"smoke_largest_difference": smoke["largest_difference"], "saved_model_bytes": size})
+    print(
+        f"smoke test passed: {sum(smoke['rows'].values()):,} rows in a fresh process, "
+        f"at most {smoke['largest_difference']:.1e} off; {size / 1e6:.1f} MB"
+    )
+
+
+def _export(inputs: Inputs, work: Workspace, scratch: Path) -> dict[str, Any]:
+    """Write everything, with the training rows in `scratch`; what the smoke test says."""
     from steps.recommender import indexed, saved_model, trained_model
     from steps.recommender.recommend import OUTPUTS
 
-    trained = trained_model.load(work.input("model"))
+    trained = trained_model.load(work.input("model"), scratch)
     folder = work.output("saved_model")
     saved_model.export(trained, folder)
     print(f"exported {len(trained.vocabulary.users):,} users and {len(trained.vocabulary.titles):,} titles", flush=True)
@@ -57,12 +70,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
     }
     (folder / "titles.json").write_text(json.dumps(trained.vocabulary.titles, ensure_ascii=False))
     (folder / "export.json").write_text(json.dumps(description, indent=2, ensure_ascii=False))
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    work.record({"smoke_largest_difference": smoke["largest_difference"], "saved_model_bytes": size})
-    print(
-        f"smoke test passed: {sum(smoke['rows'].values()):,} rows in a fresh process, "
-        f"at most {smoke['largest_difference']:.1e} off; {size / 1e6:.1f} MB"
-    )
+    return smoke
 
 
 def main(argv: Sequence[str] | None = None) -> int:

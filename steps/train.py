@@ -58,11 +58,12 @@ def run(inputs: Inputs, work: Workspace) -> None:
     from steps.recommender.lean_import import import_tensorflow
 
     import_tensorflow()
-    from steps.recommender import data, trained_model, training, validation, warm_start
+    from steps.recommender import data, trained_model, training, warm_start
 
     training_data = training.begin(work.input("split"), inputs, work.state)
     if work.input("earlier").exists():
-        start = warm_start.start_from(work.input("earlier"), inputs, training_data)
+        rows = work.state / "earlier-rows"
+        start = warm_start.start_from(work.input("earlier"), inputs, training_data, rows)
         only_after = start.learned_until if inputs.learn_from == "new" else None
         training_data = replace(training_data, start=start, only_after=only_after)
         print(
@@ -77,13 +78,14 @@ def run(inputs: Inputs, work: Workspace) -> None:
         state = work.state / f"seed-{seed}" if inputs.seeds > 1 else work.state
         own = inputs.model_copy(update={"seed": seed})
         results[seed] = _train(own, training_data, work, state)
-    kept, best = min(results.items(), key=lambda result: result[1].best.badness)
+    kept, (best, best_figures) = min(results.items(), key=lambda result: result[1][0].best.badness)
     folder = work.output("model")
     trained_model.save(best, inputs.model_copy(update={"seed": kept}), training_data, folder)
-    figures = {"train_rmse": validation.evaluate(best.model, training_data.train), **_figures(best)}
+    figures = dict(best_figures)
     if inputs.seeds > 1:
-        trained_model.save_seeds(list(results.values()), inputs, training_data, folder)
-        errors = [result.validation_rmse for result in results.values()]
+        trainings = [result for result, _ in results.values()]
+        trained_model.save_seeds(trainings, inputs, training_data, folder)
+        errors = [result.validation_rmse for result in trainings]
         spread = statistics.stdev(errors)
         figures |= {"best_seed": kept, "validation_rmse_mean": statistics.mean(errors)}
         figures |= {"validation_rmse_spread": spread}
@@ -100,8 +102,10 @@ def run(inputs: Inputs, work: Workspace) -> None:
     )
 
 
-def _train(inputs: Inputs, training_data: "TrainingData", work: Workspace, state: Path) -> "Training":
-    """One training, recorded as one experiment."""
+def _train(
+    inputs: Inputs, training_data: "TrainingData", work: Workspace, state: Path
+) -> "tuple[Training, dict[str, float]]":
+    """One training, recorded as one experiment, and its figures."""
     from steps.recommender import trained_model, training, validation
 
     seed = [f"seed {inputs.seed}"] if inputs.seeds > 1 else []
@@ -125,10 +129,11 @@ def _train(inputs: Inputs, training_data: "TrainingData", work: Workspace, state
             tracker.log_metrics(figures, epoch=record.epoch)
 
         result = training.train_and_evaluate(inputs, training_data, state=state, report=report)
-        tracker.log_metrics({"train_rmse": validation.evaluate(result.model, training_data.train), **_figures(result)})
+        figures = {"train_rmse": validation.evaluate(result.model, training_data.train), **_figures(result)}
+        tracker.log_metrics(figures)
         trained_model.save_history(result, state / trained_model.HISTORY)
         tracker.log_asset(state / trained_model.HISTORY)
-    return result
+    return result, figures
 
 
 def _figures(result: "Training") -> dict[str, float]:

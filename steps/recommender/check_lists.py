@@ -8,6 +8,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from steps.entry import StepError
+from steps.recommender.data import where
 from steps.recommender.models.history import REMEMBERED
 from steps.recommender.trained_model import TrainedModel
 from steps.recommender.vocabulary import OOV_ROW, Rows
@@ -50,25 +51,26 @@ def _scores(
     rows: Mapping[str, int],
 ) -> npt.NDArray[np.float32]:
     """The score of each title, minus infinity for those that are to be left out."""
-    train = trained.basis.train
     known = trained.vocabulary.users.index(user) + 1 if user in trained.vocabulary.users else OOV_ROW
-    own = np.flatnonzero((train["user"] == known) & (known != OOV_ROW))
-    own = own[np.argsort(train["timestamp"][own], kind="stable")]
+    own = where(trained.basis.train, lambda part: (part["user"] == known) & (known != OOV_ROW))
+    order = np.argsort(own["timestamp"], kind="stable")
+    own = {name: column[order] for name, column in own.items()}
+    latest = {name: column[-REMEMBERED:] for name, column in own.items()}
     given = [place for place, title in enumerate(one["history_titles"]) if title]
     given_rows = [rows.get(one["history_titles"][place], OOV_ROW) for place in given]
-    still = own[-REMEMBERED:][~np.isin(train["title"][own[-REMEMBERED:]], given_rows)]
+    still = ~np.isin(latest["title"], given_rows)
     history = {
-        "title": _joined(train["title"][still], given_rows, np.int32),
-        "rating": _joined(train["rating"][still], [one["history_ratings"][place] for place in given], np.float32),
+        "title": _joined(latest["title"][still], given_rows, np.int32),
+        "rating": _joined(latest["rating"][still], [one["history_ratings"][place] for place in given], np.float32),
         "timestamp": _joined(
-            train["timestamp"][still], [one["history_timestamps"][place] for place in given], np.int64
+            latest["timestamp"][still], [one["history_timestamps"][place] for place in given], np.int64
         ),
     }
     history["known"] = tf.ones_like(history["rating"])
     asked = {"user": tf.constant([known], tf.int32), "timestamp": tf.constant([one["timestamp"]], tf.int64)}
     scores: npt.NDArray[np.float32] = np.array(trained.model.score_titles({**asked, **profile}, history))[0]
     excluded = [rows.get(title, OOV_ROW) for title in one["exclude_titles"]]
-    scores[[OOV_ROW, *train["title"][own], *given_rows, *excluded]] = -np.inf
+    scores[[OOV_ROW, *own["title"], *given_rows, *excluded]] = -np.inf
     return scores
 
 

@@ -64,6 +64,9 @@ SUITED: Final[dict[ModelName, dict[str, Any]]] = {
 LEARN_FROM_ROWS: Final[tuple[ModelName, ...]] = ("bias", "mf", "ranking", "dcn")
 """The models whose loss is a mean over rows, whichever rows a batch has; the others learn from whole users."""
 
+WITH_HISTORIES: Final[tuple[ModelName, ...]] = ("history", "retrieval", "multitask")
+"""The models that know a user by what was rated so far."""
+
 WITH_FEATURES: Final[tuple[ModelName, ...]] = ("ranking", "dcn")
 """The models that read the features that `features` names."""
 
@@ -139,8 +142,8 @@ class TrainingConfig(StepInputs):
     )
     stream: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="always: rows stay on disk, so that memory does not have to hold them, which models that learn "
-        "from whole users cannot; auto: with more than 10 million training and validation rows, where the model can",
+        description="always: rows stay on disk, so that memory does not have to hold them; auto: with more than "
+        "10 million training and validation rows",
     )
     seed: int = Field(1, ge=0, lt=2**31, description="decides everything random")
 
@@ -148,6 +151,11 @@ class TrainingConfig(StepInputs):
     def learns_from_rows(self) -> bool:
         """Whether a batch may be of any rows."""
         return self.model in LEARN_FROM_ROWS
+
+    @property
+    def reads_histories(self) -> bool:
+        """Whether the model answers from what a user has rated so far."""
+        return self.model in WITH_HISTORIES
 
     @property
     def chosen_by(self) -> Metric:
@@ -175,10 +183,6 @@ class TrainingConfig(StepInputs):
             raise ValueError(f"features are for the models {' and '.join(WITH_FEATURES)}, not for {self.model}")
         if self.precision.startswith("mixed") and self.model not in WITH_FEATURES:
             raise ValueError(f"precision is for the models {' and '.join(WITH_FEATURES)}, not for {self.model}")
-        if self.model in ("history", "retrieval", "multitask") and self.hide_users:
+        if self.reads_histories and self.hide_users:
             raise ValueError(f"hide_users must be 0 for the model {self.model}, which learns from whole users")
-        if self.stream == "always" and not self.learns_from_rows:
-            raise ValueError(
-                f"stream cannot be always for the model {self.model}, which learns from whole users or titles"
-            )
         return self

@@ -163,6 +163,14 @@ def parts(columns: Columns, *names: str) -> Iterator[Columns]:
         yield {name: columns.read(name, start, start + BUFFER) for name in names or columns}
 
 
+def whole_parts(columns: Columns, of: str) -> Iterator[Columns]:
+    """The rows in parts that have all rows of some users or titles, as the column `of` has them.
+
+    One part where the rows are in memory; those on disk come in the order of `StoredColumns.shards`.
+    """
+    yield from columns.shards(of) if isinstance(columns, StoredColumns) else [columns]
+
+
 def where(columns: Columns, chosen: Callable[[Columns], npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[Any]]:
     """The rows that `chosen` says of some at a time, in memory."""
     found = [
@@ -210,28 +218,40 @@ def epoch_rows(columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, fl
     What is random depends on `seed` and `epoch` only, so that training can continue after any epoch as if it had
     never stopped. Hiding, by column name in `hide`, teaches the row of unknown ids what is true of them on average.
     """
-    random = np.random.default_rng((seed, epoch))
-    order = random.permutation(count_rows(columns))
-    return _hidden({name: column[order] for name, column in columns.items()}, hide, random)
+    return _mixed(columns, hide, np.random.default_rng((seed, epoch)))
 
 
 def epoch_parts(
-    columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, float], size: int
+    columns: Columns, *, seed: int, epoch: int, hide: Mapping[str, float], size: int, whole: str | None = None
 ) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """The same, as many rows at a time as memory should hold; all but the last are whole batches of `size`."""
-    if not isinstance(columns, StoredColumns):
-        yield epoch_rows(columns, seed=seed, epoch=epoch, hide=hide)
-        return
+    """The same, as many rows at a time as memory should hold.
+
+    All parts but the last are whole batches of `size`; or they have all rows of some users or titles, where `whole`
+    names their column.
+    """
     random = np.random.default_rng((seed, epoch))
+    if not isinstance(columns, StoredColumns):
+        yield _mixed(columns, hide, random)
+        return
+    if whole:
+        shards = columns.shards(whole)
+        for number in random.permutation(len(shards)):
+            yield _mixed(shards[number], hide, random)
+        return
     rest = columns.take(0, 0)
     for part in columns.shuffled(random, max(BUFFER, size)):
         rows = {name: np.concatenate([rest[name], column]) for name, column in part.items()}
-        whole = count_rows(rows) // size * size
-        rest = take(rows, whole, count_rows(rows))
-        if whole:
-            yield _hidden(take(rows, 0, whole), hide, random)
+        full = count_rows(rows) // size * size
+        rest = take(rows, full, count_rows(rows))
+        if full:
+            yield _hidden(take(rows, 0, full), hide, random)
     if count_rows(rest):
         yield _hidden(rest, hide, random)
+
+
+def _mixed(columns: Columns, hide: Mapping[str, float], random: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+    order = random.permutation(count_rows(columns))
+    return _hidden({name: column[order] for name, column in columns.items()}, hide, random)
 
 
 def _hidden(

@@ -1,11 +1,17 @@
 """What each user of the training rows has rated there, inside of TensorFlow's graph."""
 
+from typing import Any, Final
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from steps.recommender.data import Columns
 from steps.recommender.features import Features
+from steps.recommender.user_rows import UserRows
 from steps.recommender.vocabulary import OOV_ROW
+
+COLUMNS: Final = ("title", "rating", "timestamp")
 
 
 class SeenRatings(tf.Module):  # type: ignore[misc]
@@ -14,18 +20,16 @@ class SeenRatings(tf.Module):  # type: ignore[misc]
     def __init__(self, train: Columns, users: int) -> None:
         """`users` is the number of users that the vocabulary knows."""
         super().__init__()
-        order = np.lexsort((train["timestamp"], train["user"]))
-        order = order[train["user"][order] != OOV_ROW]
-        user = train["user"][order]
-        self._starts = tf.constant(np.searchsorted(user, np.arange(users + 2)), tf.int32)
-        self._columns = {name: tf.constant(train[name][order]) for name in ("title", "rating", "timestamp")}
+        rows = UserRows.of(train, users, _in_order_of_time, "seen")
+        self._starts, self._counts = tf.constant(rows.starts, tf.int32), tf.constant(rows.counts, tf.int32)
+        self._columns = {name: tf.constant(rows.columns[name]) for name in COLUMNS}
 
     def of(self, user: tf.Tensor) -> Features:
         """All ratings of each user, [rows]: `title`, `rating`, `timestamp` and `known`, [rows, ratings], in order of
         time and at the end of their row.
         """
-        stop = tf.gather(self._starts, user + 1)
-        length = stop - tf.gather(self._starts, user)
+        length = tf.gather(self._counts, user)
+        stop = tf.gather(self._starts, user) + length
         longest = tf.reduce_max(tf.concat([length, [1]], axis=0))
         back = tf.range(longest, 0, -1)[None, :]
         known = back <= length[:, None]
@@ -38,3 +42,9 @@ class SeenRatings(tf.Module):  # type: ignore[misc]
 def latest(ratings: Features, count: int) -> Features:
     """So many of the latest ratings, [rows, at most count]."""
     return {name: column[:, -count:] for name, column in ratings.items()}
+
+
+def _in_order_of_time(part: Columns) -> dict[str, npt.NDArray[Any]]:
+    order = np.lexsort((part["timestamp"], part["user"]))
+    order = order[part["user"][order] != OOV_ROW]
+    return {name: part[name][order] for name in ("user", *COLUMNS)}

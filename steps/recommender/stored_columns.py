@@ -14,6 +14,8 @@ BLOCK: Final = 4096
 """Rows that lie side by side and are read at once when rows are shuffled: 16 KB of a column of 32 bits."""
 BUFFER: Final = 2**18
 """Rows in memory at once, of batches that have fewer."""
+SHARD: Final = 2**20
+"""Rows of a shard, but for those of its last user or title: tables of up to so many rows are one shard."""
 
 
 class StoredColumns(Mapping[str, npt.NDArray[Any]]):
@@ -21,6 +23,7 @@ class StoredColumns(Mapping[str, npt.NDArray[Any]]):
 
     def __init__(self, folder: Path, dtypes: Mapping[str, np.dtype[Any]], rows: int) -> None:
         self.folder, self.dtypes, self.rows = folder, dtypes, rows
+        self._shards: dict[str, Shards] = {}
 
     @classmethod
     def write(cls, folder: Path, parts: Iterable[Part]) -> "StoredColumns":
@@ -84,6 +87,19 @@ class StoredColumns(Mapping[str, npt.NDArray[Any]]):
         """Some rows of all columns."""
         return {name: self.read(name, start, stop) for name in self.dtypes}
 
+    def mapped(self, name: str) -> npt.NDArray[Any]:
+        """A column of which only what is asked for is read, into memory that the system takes back at will."""
+        return np.memmap(self.folder / name, self.dtypes[name], "r", shape=(self.rows,)) if self.rows else self[name]
+
+    def shards(self, of: str) -> "Shards":
+        """The same rows in shards, each with all rows of some users or titles, as the column `of` has them.
+
+        They are written to a folder in this one when they are first asked for.
+        """
+        if of not in self._shards:
+            self._shards[of] = Shards.of(self, of)
+        return self._shards[of]
+
     def shuffled(self, random: np.random.Generator, at_once: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
         """All rows in a random order, about `at_once` at a time, which come from blocks anywhere in the table."""
         blocks = random.permutation(-(-self.rows // BLOCK))
@@ -93,6 +109,50 @@ class StoredColumns(Mapping[str, npt.NDArray[Any]]):
             read = [self.take(int(start), int(start) + BLOCK) for start in starts]
             order = random.permutation(sum(len(next(iter(block.values()))) for block in read))
             yield {name: np.concatenate([block[name] for block in read])[order] for name in self.dtypes}
+
+
+class Shards:
+    """Rows of which those of a user, or of a title, are in one shard. Which ones share a shard is drawn by chance."""
+
+    def __init__(self, rows: StoredColumns, ends: npt.NDArray[np.int64]) -> None:
+        self._rows, self._ends = rows, ends
+
+    @classmethod
+    def of(cls, columns: StoredColumns, name: str) -> "Shards":
+        """See `StoredColumns.shards`."""
+        starts = range(0, columns.rows, BUFFER)
+        counts = np.zeros(0, np.int64)
+        for start in starts:
+            found = np.bincount(columns.read(name, start, start + BUFFER), minlength=len(counts))
+            found[: len(counts)] += counts
+            counts = found
+        shard_of = shards_of(counts, np.random.default_rng(0).permutation(len(counts)))
+        ends = np.concatenate([[0], np.cumsum(np.bincount(shard_of, counts))]).astype(np.int64)
+        parts = (columns.take(start, start + BUFFER) for start in starts)
+
+        def group(part: Part) -> npt.NDArray[np.int64]:
+            found: npt.NDArray[np.int64] = shard_of[part[name]]
+            return found
+
+        return cls(StoredColumns.write_grouped(columns.folder / f"by-{name}", parts, group, ends), ends)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, number: int) -> dict[str, npt.NDArray[Any]]:
+        return self._rows.take(*self._ends[number : number + 2].tolist())
+
+    def __iter__(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        return (self[number] for number in range(len(self)))
+
+
+def shards_of(counts: npt.NDArray[np.int64], order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The shard of each user or title, of whom there are so many rows; shards are filled in the order given."""
+    so_far = np.cumsum(counts[order]) - counts[order]
+    _, filled = np.unique(so_far // SHARD, return_inverse=True)
+    shards = np.empty(len(counts), np.int64)
+    shards[order] = filled
+    return shards
 
 
 class LookedUp(StoredColumns):

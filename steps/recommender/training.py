@@ -167,9 +167,12 @@ def _run_epoch(
     started = time.perf_counter()
     hide = {"user": config.hide_users, "title": config.hide_titles}
     size = config.batch_size
-    rows = data.epoch_parts(learned, seed=config.seed, epoch=epoch, hide=hide, size=size)
+    whole = model.learns_from_whole
+    rows = data.epoch_parts(learned, seed=config.seed, epoch=epoch, hide=hide, size=size, whole=whole)
     trained = train_epoch(model, step, rows, size)
     seconds = time.perf_counter() - started
+    if model.answers_from_rows:
+        model.remember(training_data.train)
     validation_rmse = validate(model, training_data)
     if not np.isfinite([trained["total_loss"], validation_rmse]).all():
         raise DivergedError(

@@ -1,7 +1,7 @@
 """What a model learns from and is chosen by: from a split to columns of embedding rows, in memory or on disk."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from steps.recommender.features import TitleTable, moments_of
 from steps.recommender.models import Basis, RatingModel
 from steps.recommender.profiles import Profiles, encode
 from steps.recommender.stored_columns import StoredColumns
-from steps.recommender.vocabulary import Vocabulary
+from steps.recommender.vocabulary import OOV_ROW, Vocabulary
 
 STREAMED_ABOVE: Final = 10_000_000
 """Training and validation rows from which on `stream: auto` keeps them on disk."""
@@ -45,8 +45,8 @@ class TrainingData:
     train: Columns
     validation: Columns
     validation_in_turn: Columns
-    """The training rows of the validation rows' users and then the validation rows, with `owner`. Nothing where rows
-    are streamed, for models that need none of it."""
+    """The training rows of the validation rows' users and then the validation rows, with `owner`, and whether they are
+    `judged`. Nothing where rows are streamed, for models that need none of it."""
     vocabulary: Vocabulary
     scale: RatingScale
     titles: TitleTable
@@ -101,7 +101,7 @@ def read_training_data(folder: Path, config: TrainingConfig, scratch: Path) -> T
             "change the split's parameters so that it has some"
         )
     many = about.rows["train"] + about.rows["validation"] > STREAMED_ABOVE
-    if config.stream == "always" or (config.stream == "auto" and many and config.learns_from_rows):
+    if config.stream == "always" or (config.stream == "auto" and many):
         return _stream(folder, about, config, scratch)
     return encode_training_data(data.read_split(folder), with_profiles=config.reads_profiles)
 
@@ -119,6 +119,7 @@ def encode_training_data(split: Split, *, with_profiles: bool = False) -> Traini
     users = split.validation["user_id"].unique()
     earlier = split.train.filter(pl.col("user_id").is_in(users.implode()))
     in_turn = data.encode_in_turn([earlier, split.validation], vocabulary)
+    in_turn["judged"] = np.arange(len(in_turn["rating"])) >= len(earlier)
     titles = TitleTable.of(split.train, split.items, vocabulary)
     return TrainingData(split.dataset, train, validation, in_turn, vocabulary, split.scale, titles, profiles)
 
@@ -141,4 +142,29 @@ def _stream(folder: Path, about: SplitDescription, config: TrainingConfig, scrat
     counted = "popularity" in config.features
     moments = moments_of(train["title"], train["timestamp"]) if counted else np.empty(0, np.int64)
     titles = TitleTable.build(items, moments, about.items, vocabulary)
-    return TrainingData(about.dataset, train, validation, {}, vocabulary, about.scale, titles, profiles)
+    in_turn = _stream_in_turn(folder, about, vocabulary, train, scratch) if config.reads_histories else {}
+    return TrainingData(about.dataset, train, validation, in_turn, vocabulary, about.scale, titles, profiles)
+
+
+def _stream_in_turn(
+    folder: Path, about: SplitDescription, vocabulary: Vocabulary, train: Columns, scratch: Path
+) -> Columns:
+    """`TrainingData.validation_in_turn`, whose rows lie in `scratch`."""
+    users = pl.Series("user_id", [], pl.String)
+    for part in data.frames(folder, about, "validation"):
+        users = pl.concat([users, part["user_id"].unique()]).unique()
+    # Those whom the vocabulary knows come first, in its order.
+    owners = Vocabulary((*vocabulary.users, *users.filter(vocabulary.user_rows(users) == OOV_ROW).sort()), ())
+    is_judged = np.zeros(len(owners.users) + 1, np.bool_)
+    is_judged[owners.user_rows(users)] = True
+
+    def rows() -> Iterator[Columns]:
+        for part in data.parts(train):
+            earlier = is_judged[part["user"]]
+            found = {name: column[earlier] for name, column in part.items()}
+            yield {**found, "owner": found["user"], "judged": np.zeros(earlier.sum(), np.bool_)}
+        for frame in data.frames(folder, about, "validation"):
+            found = data.encode(frame, vocabulary)
+            yield {**found, "owner": owners.user_rows(frame["user_id"]), "judged": np.ones(len(frame), np.bool_)}
+
+    return StoredColumns.write(scratch / "in-turn", rows())

@@ -8,7 +8,7 @@ import numpy as np
 from steps.recommender import data, lists, metrics
 from steps.recommender.config import Metric
 from steps.recommender.data import Columns
-from steps.recommender.list_requests import ListRequests
+from steps.recommender.list_requests import ListRequests, compile_scores
 from steps.recommender.lists import Floats
 from steps.recommender.models import RatingModel
 from steps.recommender.training_data import TrainingData
@@ -41,20 +41,24 @@ def measure(model: RatingModel, training_data: TrainingData, metric: Metric) -> 
     if metric == "mae":
         total = sum(float(np.sum(np.abs(errors))) for errors in _errors(model, training_data))
         return total / data.count_rows(training_data.validation)
-    columns, ends = training_data.validation_in_turn, len(training_data.validation["rating"])
-    earlier = {name: column[: len(column) - ends] for name, column in columns.items()}
-    judged = {name: column[len(column) - ends :] for name, column in columns.items()}
-    requests = ListRequests.of(earlier, judged, model.title_rows, newcomers=True)
-    ranking = lists.rank(requests.scorer(model), requests.question)
-    return float(lists.accuracy(ranking, requests.question)[metric].mean())
+    total, users, compiled = 0.0, 0, compile_scores(model)
+    for part in data.whole_parts(training_data.validation_in_turn, "owner"):
+        earlier, judged = (
+            {name: column[rows] for name, column in part.items()} for rows in (~part["judged"], part["judged"])
+        )
+        requests = ListRequests.of(earlier, judged, model.title_rows, newcomers=True)
+        ranking = lists.rank(requests.scorer(model, compiled), requests.question)
+        figures = lists.accuracy(ranking, requests.question)[metric]
+        total, users = total + float(figures.sum()), users + len(figures)
+    return total / users
 
 
 def _errors(model: RatingModel, training_data: TrainingData) -> Iterator[Floats]:
     """What is answered for the validation rows minus the truth, as many rows at a time as memory should hold."""
     if model.remembers:
-        predicted = model.predict_in_turn(training_data.validation_in_turn)
-        rating = training_data.validation["rating"]
-        yield predicted[len(predicted) - len(rating) :].astype(np.float64) - rating
+        for part in data.whole_parts(training_data.validation_in_turn, "owner"):
+            judged = part["judged"]
+            yield model.predict_in_turn(part)[judged].astype(np.float64) - part["rating"][judged]
         return
     for part in data.parts(training_data.validation):
         yield model.predict_ratings(part).astype(np.float64) - part["rating"]

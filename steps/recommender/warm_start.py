@@ -21,13 +21,13 @@ SHAPING: Final = ("model", "embedding_size", "layers", "activation", "features",
 """The parameters that must be those of the earlier model, whose weights would mean something else."""
 
 
-def start_from(folder: Path, config: TrainingConfig, training_data: TrainingData) -> Start:
-    """Begin with the weights of the model in `folder`.
+def start_from(folder: Path, config: TrainingConfig, training_data: TrainingData, scratch: Path) -> Start:
+    """Begin with the weights of the model in `folder`, whose training rows are laid into `scratch`.
 
     Raises:
         StepError: they do not fit: the kind or shape of the model, or the rating scale, is another one.
     """
-    earlier = load(folder)
+    earlier = load(folder, scratch)
     for name in SHAPING:
         before, now = getattr(earlier.config, name), getattr(config, name)
         if before != now:

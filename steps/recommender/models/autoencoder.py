@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from steps.recommender import data
 from steps.recommender.baselines import fit_user_and_title_bias
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns, count_rows
@@ -24,11 +25,16 @@ from steps.recommender.vocabulary import OOV_ROW
 BIAS_DAMPING: Final = 4.0
 """As if each user and each title had that many more ratings without a deviation of their own."""
 CELLS: Final = 1 << 24
-"""Places for ratings, of titles times users, that are filled at once, which bounds memory."""
+"""Places for ratings, of titles times users, that are filled at once to make codes, which bounds memory."""
+LEARNED_CELLS: Final = 1 << 26
+"""The same of a batch that is learned from."""
 
 
 class AutoencoderModel(BiasModel):
     """Biases and the product of a user's vector and a title's code."""
+
+    learns_from_whole = "title"
+    answers_from_rows = True
 
     def __init__(self, config: TrainingConfig, basis: Basis) -> None:
         super().__init__(config.model_copy(update={"l2": BIAS_DAMPING}), basis)
@@ -49,7 +55,6 @@ class AutoencoderModel(BiasModel):
             table.build(())  # whole tables are multiplied, before a row of them is looked up
         self.code_bias = self.add_weight("code_bias", (config.embedding_size,), initializer="zeros")
         self.dropout, self.seed = config.dropout, config.seed
-        self.rated = basis.train
         self.memory: tf.Tensor | None = None
 
     # Titles to codes
@@ -69,23 +74,27 @@ class AutoencoderModel(BiasModel):
         return tf.scatter_nd(tf.stack([place, rows["user"]], axis=1), value, [titles, self.users])
 
     def codes(self) -> tf.Tensor:
-        """The code of every title, [titles, size]."""
+        """The code of every title by what is remembered of it, [titles, size]."""
         if self.memory is not None:
             return self.memory
-        order = np.argsort(self.rated["title"], kind="stable")
-        rows = {name: self.rated[name][order] for name in ("user", "title", "rating")}
-        count = max(1, CELLS // self.users)
-        parts = []
-        for first in range(0, self.titles, count):
-            start, stop = np.searchsorted(rows["title"], [first, first + count])
-            part = {name: tf.constant(column[start:stop]) for name, column in rows.items()}
-            parts.append(self.code(self.said(part, part["title"] - first, min(count, self.titles - first))))
-        return tf.concat(parts, axis=0)
+        return tf.tile(tf.sigmoid(self.code_bias)[None, :], [self.titles, 1])
 
     def remember(self, train: Columns) -> None:
         """Know the titles by their ratings in `train`, of which the codes are computed once."""
-        self.rated, self.memory = train, None
-        self.memory = self.codes()
+        self.memory = None
+        codes = np.array(self.codes())
+        count = max(1, CELLS // self.users)
+        for part in data.whole_parts(train, "title"):
+            order = np.argsort(part["title"], kind="stable")
+            rows = {name: part[name][order] for name in ("user", "title", "rating")}
+            titles = np.union1d(rows["title"], [OOV_ROW])
+            for first in range(0, len(titles), count):
+                block = titles[first : first + count]
+                start, stop = np.searchsorted(rows["title"], [block[0], block[-1] + 1])
+                own = {name: tf.constant(column[start:stop]) for name, column in rows.items()}
+                place = np.searchsorted(block, own["title"]).astype(np.int32)
+                codes[block] = self.code(self.said(own, place, len(block)))
+        self.memory = tf.constant(codes)
         self._compiled_rate = None
 
     # Answers
@@ -125,7 +134,9 @@ class AutoencoderModel(BiasModel):
         random = np.random.default_rng((self.seed, int(self.optimizer.iterations)))
         shuffled = random.permutation(len(titles))
         batch_of = np.empty(len(titles), np.int64)
-        batch_of[shuffled] = (np.cumsum(ratings[shuffled]) - 1) // size
+        # Titles with few ratings fill memory, too: each has a place for every user.
+        filled = np.cumsum(np.maximum(ratings[shuffled], size * self.users // LEARNED_CELLS))
+        batch_of[shuffled] = (filled - 1) // size
         order = np.argsort(batch_of[number], kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(batch_of[number][order])) + 1):
             batch = {name: rows[name][places] for name in ("user", "title", "rating")}

@@ -60,6 +60,10 @@ class RatingModel(tfrs.models.Model):  # type: ignore[misc]
     """Rows answered at a time, which bounds memory."""
     remembers = False
     """Whether an answer depends on what the user has rated so far, given with the request."""
+    learns_from_whole: str | None = None
+    """`user` or `title`, where batches are made of rows that must have all of some users or titles among them."""
+    answers_from_rows = False
+    """Whether answers are made of the training rows with the present weights, and so wait for `remember`."""
     chosen_by_lists = False
     """Whether the best epoch is that with the best lists for validation, instead of the best ratings."""
     needs_autograph = False

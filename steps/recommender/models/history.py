@@ -23,6 +23,7 @@ from steps.recommender.explain import AVERAGE, RATED, Explanation
 from steps.recommender.features import SECONDS_OF_DAY, Features, TitleFeatures
 from steps.recommender.models.base import Answers, Basis, RatingModel, starting_from
 from steps.recommender.models.sequences import latest, padded, sequences
+from steps.recommender.user_rows import UserRows
 from steps.recommender.vocabulary import OOV_ROW
 
 REMEMBERED: Final = 256
@@ -50,10 +51,11 @@ class HistoryModel(RatingModel):
 
     prediction_batch = 2048
     remembers = True
+    learns_from_whole = "user"
 
     def __init__(self, config: TrainingConfig, basis: Basis) -> None:
         super().__init__(basis)
-        titles = len(basis.vocabulary.titles) + 1
+        self.users, titles = len(basis.vocabulary.users), len(basis.vocabulary.titles) + 1
         self.title_features = TitleFeatures(basis.titles)
 
         def penalty(strength: float) -> tf.keras.regularizers.Regularizer:
@@ -183,20 +185,20 @@ class HistoryModel(RatingModel):
 
     def remember(self, train: Columns) -> None:
         """Know the users of `train` by their ratings there, of which the weights are computed once."""
-        known = {name: column[train["user"] != OOV_ROW] for name, column in train.items()}
-        places = latest(known["user"], known["timestamp"], REMEMBERED)
-        rows = {name: column[places] for name, column in known.items()}
-        weights = np.zeros(len(places), np.float32)
         condition = tf.function(lambda batch: self.condition(batch).weights, reduce_retracing=True)
-        for indices in sequences(rows["user"], rows["timestamp"], _CELLS):
-            weights[indices[indices >= 0]] = condition(_tensors(padded(rows, indices))).numpy()[indices >= 0]
-        starts = np.searchsorted(rows["user"], np.arange(int(rows["user"].max(initial=0)) + 2))
-        content = {
-            "start": starts.astype(np.int32),
-            "title": rows["title"],
-            "timestamp": rows["timestamp"],
-            "weight": weights,
-        }
+
+        def weighed(part: Columns) -> dict[str, npt.NDArray[Any]]:
+            known = {name: column[part["user"] != OOV_ROW] for name, column in part.items()}
+            places = latest(known["user"], known["timestamp"], REMEMBERED)
+            rows = {name: column[places] for name, column in known.items()}
+            weights = np.zeros(len(places), np.float32)
+            for indices in sequences(rows["user"], rows["timestamp"], _CELLS):
+                weights[indices[indices >= 0]] = condition(_tensors(padded(rows, indices))).numpy()[indices >= 0]
+            return {**{name: rows[name] for name in ("user", "title", "timestamp")}, "weight": weights}
+
+        rows = UserRows.of(train, self.users, weighed, "remembered")
+        content = {"start": rows.starts.astype(np.int32), "length": rows.counts.astype(np.int32)}
+        content |= {name: rows.columns[name] for name in ("title", "timestamp", "weight")}
         self.memory = {name: tf.constant(value) for name, value in content.items()}
         self._compiled_rate = None
 
@@ -212,8 +214,7 @@ class HistoryModel(RatingModel):
             nothing = tf.zeros_like(user, tf.float32)[:, None]
             places = tf.zeros_like(user)[:, None]
             return {"title": places, "timestamp": tf.cast(places, tf.int64), "known": nothing}, nothing
-        start = tf.gather(self.memory["start"], user)
-        length = tf.gather(self.memory["start"], user + 1) - start
+        start, length = (tf.gather(self.memory[name], user) for name in ("start", "length"))
         # At least one place, though it be unknown: TensorFlow Lite's sums over none are whatever was there before.
         longest = tf.maximum(tf.reduce_max(length), 1)
         steps = tf.range(longest)[None, :]

@@ -22,6 +22,7 @@ class MultitaskModel(RetrievalModel):
         self.retrieval_weight, self.rating_weight = config.retrieval_weight, config.rating_weight
         self.head = tf.keras.layers.Dense(config.layers[0], activation=config.activation)
         self.correction = tf.keras.layers.Dense(1, kernel_initializer="zeros")
+        self._compiled_rate_in_turn = tf.function(self._rate_in_turn, reduce_retracing=True)
 
     def rate_of(self, described: tf.Tensor, title: tf.Tensor) -> tf.Tensor:
         """The rating [...] of titles by users as `describe` has them, [..., size + 1]."""
@@ -41,11 +42,10 @@ class MultitaskModel(RetrievalModel):
     def predict_in_turn(self, columns: Columns) -> Answers:
         """The rating that is served for each row when the same `owner`'s rows of earlier moments are known, [rows]."""
         predicted = np.zeros(len(columns["owner"]), np.float32)
-        answer = tf.function(self._rate_in_turn, reduce_retracing=True)
         rows = {name: columns[name] for name in COLUMNS}
         for places in sequences(columns["owner"], columns["timestamp"], self.prediction_batch):
-            answered = answer({name: tf.constant(column) for name, column in padded(rows, places).items()}).numpy()
-            predicted[places[places >= 0]] = answered[places >= 0]
+            batch = {name: tf.constant(column) for name, column in padded(rows, places).items()}
+            predicted[places[places >= 0]] = self._compiled_rate_in_turn(batch).numpy()[places >= 0]
         return np.clip(predicted, self.scale.minimum, self.scale.maximum)
 
     def _rate_in_turn(self, batch: Features) -> tf.Tensor:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from steps.recommender import baselines
+from steps.recommender import baselines, data
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns
 from steps.recommender.features import Features
@@ -44,6 +44,7 @@ class RetrievalModel(RatingModel):
 
     prediction_batch = 2048
     remembers = True
+    learns_from_whole = "user"
     chosen_by_lists = True
     needs_autograph = True  # of TFRS' task
 
@@ -63,7 +64,7 @@ class RetrievalModel(RatingModel):
         )
         self.title_bias = tf.keras.layers.Embedding(self.title_rows, 1, embeddings_initializer="zeros")
         self.title_bias.build(None)  # no rating reads it, by which other layers get their weights
-        counts = np.bincount(basis.train["title"], minlength=self.title_rows)
+        counts = sum(np.bincount(titles, minlength=self.title_rows) for titles in data.pieces(basis.train, "title"))
         self.frequency = tf.constant(np.maximum(counts, 1) / basis.rows, tf.float32)
         self.negatives = config.negatives
         self.seed = config.seed
@@ -95,14 +96,20 @@ class RetrievalModel(RatingModel):
 
     def remember(self, train: Columns) -> None:
         """Know the users of `train` by their ratings there, of which the vectors are computed once."""
-        seen = SeenRatings(train, self.users)
         describe = tf.function(
-            lambda user: self.describe(in_order(seen.of(user))),
-            input_signature=[tf.TensorSpec([None], tf.int32)],
+            lambda history: self.describe(in_order(history)),
+            input_signature=[
+                {name: tf.TensorSpec([None, None], train[name].dtype) for name in COLUMNS}
+                | {"known": tf.TensorSpec([None, None], tf.float32)}
+            ],
         )
-        users = np.arange(self.users + 1, dtype=np.int32)
-        blocks = np.array_split(users, len(users) // 256 + 1)
-        self.memory = tf.concat([describe(tf.constant(block)) for block in blocks], axis=0)
+        memory = np.zeros((self.users + 1, self.tower.straight.units + 1), np.float32)
+        for part in data.whole_parts(train, "user"):
+            seen = SeenRatings(part, self.users)
+            users = np.union1d(part["user"], [OOV_ROW]).astype(np.int32)
+            for block in np.array_split(users, len(users) // 256 + 1):
+                memory[block] = describe(seen.of(tf.constant(block)))
+        self.memory = tf.constant(memory)
         self._compiled_rate = None
 
     def recall(self, user: tf.Tensor) -> tf.Tensor:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from pydantic import ValidationError
 
-from steps.recommender import data, training_data
+from steps.recommender import data, stored_columns, training, training_data, validation
 from steps.recommender.config import TrainingConfig
 from steps.recommender.stored_columns import BLOCK, StoredColumns
 from steps.train import main
@@ -105,6 +104,55 @@ def test_rows_of_a_batch_come_from_all_over_the_table(tmp_path: Path, monkeypatc
     assert len(set(batch)) == 4
 
 
+def test_a_shard_has_all_rows_of_its_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row is in one shard, in the order of the table, and whoever is there is there with all rows."""
+    monkeypatch.setattr(stored_columns, "SHARD", 100)
+    monkeypatch.setattr(stored_columns, "BUFFER", 70)
+    rows: dict[str, Any] = {"user": np.arange(1000, dtype=np.int32) % 37, "place": np.arange(1000)}
+    parts = list(data.whole_parts(StoredColumns.write(tmp_path, [rows]), "user"))
+
+    assert len(parts) > 5
+    assert np.array_equal(np.sort(np.concatenate([part["place"] for part in parts])), rows["place"])
+    for part in parts:
+        assert np.array_equal(part["place"], np.flatnonzero(np.isin(rows["user"], part["user"])))
+
+
+@pytest.mark.parametrize("model", ["mf", "history", "retrieval", "autoencoder"])
+def test_models_of_whole_users_and_titles_learn_from_disk(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One shard gives the weights that rows in memory give; of many, a model remembers and is judged the same."""
+    folder = write_split(tmp_path / "split")
+    small = {"epochs": 1, "batch_size": 200, "embedding_size": 4, "layers": (4,), "dropout": 0.0}
+
+    def read(stream: Any, scratch: str) -> training_data.TrainingData:
+        config = TrainingConfig(model=model, stream=stream, **small)
+        return training.begin(folder, config, tmp_path / scratch)
+
+    def learn(from_rows: training_data.TrainingData, state: str) -> training.Training:
+        (tmp_path / state).mkdir()
+        config = TrainingConfig(model=model, **small)
+        return training.train_and_evaluate(config, from_rows, state=tmp_path / state, report=lambda _record: None)
+
+    whole = read("never", "")
+    expected = learn(whole, "first")
+    learned = learn(read("always", "one"), "second")
+    pairs = zip(learned.model.trainable_variables, expected.model.trainable_variables, strict=True)
+    # But for what adding up in another order makes of the mean.
+    assert all(ours.numpy() == pytest.approx(theirs.numpy(), abs=1e-3) for ours, theirs in pairs)
+    answered = learned.model.predict_ratings(whole.train)
+
+    monkeypatch.setattr(stored_columns, "SHARD", 60)
+    many = read("always", "many")
+    learned.model.remember(many.train)
+
+    assert isinstance(many.train, StoredColumns)
+    assert len(many.train.shards("user")) > 5
+    assert learned.model.predict_ratings(whole.train) == pytest.approx(answered, abs=1e-5)
+    assert validation.validate(learned.model, many) == pytest.approx(expected.validation_rmse, abs=1e-4)
+    assert np.isfinite(learn(many, "third").validation_rmse)
+
+
 @pytest.mark.parametrize("features", ["", "popularity,demographics"])
 def test_streamed_rows_are_those_that_memory_would_hold(
     features: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -128,28 +176,17 @@ def test_streamed_rows_are_those_that_memory_would_hold(
     assert all(np.array_equal(tables[0][name], tables[1][name], equal_nan=name == "release") for name in needed)
 
 
-def test_many_rows_are_streamed_where_the_model_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto` looks at the number of rows; models that learn from whole users keep them in memory."""
+def test_many_rows_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` looks at the number of rows."""
     folder = write_split(tmp_path / "split")
 
-    def is_streamed(model: Any) -> bool:
-        read = training_data.read_training_data(folder, TrainingConfig(model=model), tmp_path / "rows")
+    def is_streamed() -> bool:
+        read = training_data.read_training_data(folder, TrainingConfig(), tmp_path / "rows")
         return isinstance(read.train, StoredColumns)
 
-    assert not is_streamed("bias")
+    assert not is_streamed()
     monkeypatch.setattr(training_data, "STREAMED_ABOVE", 500)
-    assert is_streamed("bias")
-    assert not is_streamed("history")
-
-
-def test_a_model_of_whole_users_refuses_to_stream() -> None:
-    """Before anything runs."""
-    with pytest.raises(ValidationError) as refused:
-        TrainingConfig(model="history", stream="always")
-
-    assert refused.value.errors()[0]["msg"] == (
-        "Value error, stream cannot be always for the model history, which learns from whole users or titles"
-    )
+    assert is_streamed()
 
 
 def test_a_streamed_training_can_be_judged_exported_and_begun_with(tmp_path: Path) -> None:
