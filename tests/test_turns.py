@@ -4,30 +4,33 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.harness import Project, ScriptedBackend, job, plan
-from wf.backends.base import Launch, NotWantedError, Turn
+from wf.backends.base import Handle, Launch, NotWantedError, Turn
 from wf.backends.fake import FakeHandle
 from wf.errors import EngineGone
 from wf.events import JobStarted
-from wf.plan import Retry
+from wf.plan import MatrixMember, Retry
 from wf.runner.messages import Mailbox
 from wf.runner.outputs import Collected, collect
+from wf.runner.running import Running
+from wf.runner.turns import Turns
 
 
 def test_a_task_waits_for_its_turn() -> None:
     """It is given, or given up, once for all who wait."""
     given, given_up = Turn(), Turn()
-    assert not given.is_decided
     given.give()
     given_up.give_up()
-    assert given.is_decided
     given.wait()
+    assert not given.is_given_up
+    assert given_up.is_given_up
     with pytest.raises(NotWantedError):
         given_up.wait()
 
@@ -143,6 +146,179 @@ def test_nothing_is_looked_after_while_there_is_no_room(tmp_path: Path, monkeypa
     project.run("a, b", at_once=1, a=job(exit=1, retry=Retry(2)), b=job(sleep=0.5))
 
     assert looks < 30
+
+
+class _Talking(ScriptedBackend):
+    """Tasks do what they do before they close their output."""
+
+    def logs(self, handle: Handle) -> Iterator[bytes]:
+        assert isinstance(handle, FakeHandle)
+        yield from super().logs(handle)
+        if script := self._scripts.pop(handle.launch.task.id, None):
+            script(handle.launch)
+
+
+def test_the_next_job_is_made_ready_while_one_has_just_started(tmp_path: Path) -> None:
+    """It may be a short one, although it still talks."""
+    project = Project(tmp_path)
+
+    result = project.run_plan(
+        plan("a, b", tmp_path), at_once=1, backend=_Talking({"a": lambda _: _await(project, "b")})
+    )
+
+    assert result.jobs == {"a": "succeeded", "b": "succeeded"}
+    assert project.backend.most_at_once == 1
+
+
+@pytest.fixture
+def in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Project, Callable[[Launch], None]]:
+    """A project, and what a job does until `b` was made ready in vain, and nothing is left of that."""
+    monkeypatch.setattr("wf.runner.turns.SOON", 0.5)
+    project = Project(tmp_path)
+
+    def wait(_: Launch) -> None:
+        _await(project, "b")
+        _until(lambda: not project.store.layout.job(1, "b").outputs.exists())
+        _until(lambda: len(list(project.store.layout.claims.iterdir())) == 1)
+
+    return project, wait
+
+
+def test_who_waits_in_vain_gives_way(in_vain: tuple[Project, Callable[[Launch], None]]) -> None:
+    """A job that runs for long keeps none ready: neither its claim nor its folder, until there is room."""
+    project, wait = in_vain
+
+    result = project.run("a, b", at_once=1, a=job(does=wait))
+
+    assert result.jobs == {"a": "succeeded", "b": "succeeded"}
+    assert project.backend.most_at_once == 1
+    assert list(project.store.layout.claims.iterdir()) == []
+
+
+def test_another_run_takes_what_was_made_ready_in_vain(in_vain: tuple[Project, Callable[[Launch], None]]) -> None:
+    """It need not wait for a job that itself waits."""
+    project, wait = in_vain
+    same = job(outputs={"x": "numbers"}, leaves={"x": "one"}, reuse=True)
+    other: list[str] = []
+
+    def let_another_do_it(launch: Launch) -> None:
+        wait(launch)
+        theirs = Project(project.root)
+        theirs.run("b", b=same)
+        other.extend(theirs.decisions())
+        theirs.store.close()
+
+    project.run("a, b", at_once=1, a=job(does=let_another_do_it), b=same)
+
+    assert other == ["b ran"]
+    assert project.decisions() == ["a ran", "b from 2"]
+
+
+def test_ctrl_c_ends_what_was_made_ready_in_vain(in_vain: tuple[Project, Callable[[Launch], None]]) -> None:
+    """Like everything else that waits."""
+    project, wait = in_vain
+
+    def interrupt(launch: Launch) -> None:
+        wait(launch)
+        os.kill(os.getpid(), signal.SIGINT)
+        _until(lambda: "b cancelled: stopped by the user" in project.story())
+
+    result = project.run("a, b", at_once=1, a=job(does=interrupt))
+
+    assert result.jobs == {"a": "cancelled", "b": "cancelled"}
+    assert list(project.store.layout.claims.iterdir()) == []
+    assert not project.store.layout.job(1, "b").path.exists()
+
+
+def test_notes_on_a_job_are_told_once(in_vain: tuple[Project, Callable[[Launch], None]]) -> None:
+    """Not again after it was made ready in vain."""
+    project, wait = in_vain
+
+    project.run("a, b", at_once=1, a=job(does=wait), b=job(secrets={"KEY": "KEY"}), secrets={"KEY": "ab"})
+
+    note = "b note: the secret in KEY has less than 4 characters: its log shows it"
+    assert project.story().count(note) == 1
+
+
+def test_what_an_attempt_printed_outlives_what_was_made_ready_in_vain(
+    in_vain: tuple[Project, Callable[[Launch], None]],
+) -> None:
+    """The next attempt waits behind another job, goes back to the queue, and starts at last."""
+    project, wait = in_vain
+
+    project.run("b, a", at_once=1, a=job(does=wait), b=job(exit=1, log="said\n", retry=Retry(2, backoff=0.01)))
+
+    folder = project.store.layout.job(1, "b")
+    assert project.story()[-1] == "b failed: exited with code 1"
+    assert (folder.attempt_log(1).read_text(), folder.log.read_text()) == ("said\n", "said\n")
+
+
+class _Seeing(ScriptedBackend):
+    """It sees processes end before it knows how."""
+
+    def await_exit(self, handle: Handle) -> bool:
+        return True
+
+
+def test_a_process_that_is_gone_makes_room(tmp_path: Path) -> None:
+    """Before it is known how it ended."""
+    project = Project(tmp_path)
+    backend = _Seeing({"a": lambda _: _until(lambda: len(project.backend.handles) == 2)})
+
+    result = project.run_plan(plan("a, b", tmp_path, a=job(exit=1)), at_once=1, backend=backend)
+
+    assert result.jobs == {"a": "failed", "b": "succeeded"}
+
+
+def test_no_job_of_a_matrix_starts_while_it_is_not_known_whether_one_has_failed(tmp_path: Path) -> None:
+    """If it has, and its matrix is fail-fast, none may."""
+    project = Project(tmp_path)
+    members = {name: job(member=MatrixMember("m", {}), exit=1) for name in ("a", "b")}
+
+    result = project.run_plan(plan("a, b", tmp_path, **members), at_once=1, backend=_Seeing())
+
+    assert result.jobs == {"a": "failed", "b": "skipped"}
+
+
+def _running(name: str, **changes: Any) -> Running:
+    """A job under way, of which only what is given matters."""
+    running: Any = Running(job(**changes).task(name, ()), *[None] * 5)  # type: ignore[arg-type]
+    running.worker = SimpleNamespace(turn=Turn(), told_to_end=threading.Event())
+    return running  # type: ignore[no-any-return]
+
+
+def test_each_waits_for_one(tmp_path: Path) -> None:
+    """Who follows the one that ends comes first, then who came first; there is one for each that may end."""
+    under_way = {name: _running(name) for name in ("a", "b")}
+    turns = Turns(2, under_way)
+    for each in under_way.values():
+        each.started = time.monotonic()
+        turns.started(each)
+    followers = [_running("c"), _running("d")]
+    for each in followers:
+        each.follows = turns.follows
+        turns.add(each)
+
+    assert [each.follows for each in followers] == list(under_way.values())
+    assert not turns.can_take_more
+    assert turns.next() is None
+    turns.exited(under_way["b"])
+    assert turns.next() is followers[1]
+    turns.give(followers[1])
+    del under_way["b"]
+    assert turns.next() is followers[0]
+
+
+def test_what_is_dear_is_not_made_ready_for_one_that_may_go_on() -> None:
+    """Views of inputs are made once it has closed its output."""
+    under_way = {"a": _running("a")}
+    turns, dear, cheap = Turns(1, under_way), _running("b", inputs={"x": "dataset x"}), _running("c")
+    under_way["a"].started = time.monotonic()
+    turns.started(under_way["a"])
+
+    assert [turns.is_cheap_enough(each.task) for each in (dear, cheap)] == [False, True]
+    turns.closed(under_way["a"])
+    assert turns.is_cheap_enough(dear.task)
 
 
 def _await(project: Project, name: str) -> None:

@@ -120,24 +120,44 @@ def test_holders_of_a_dead_run_are_swept_up(make_row: Callable[[int], Row]) -> N
 
 
 @pytest.mark.docker
-def test_a_task_waits_for_the_network_of_one_that_is_about_to_end(make_row: Callable[[int], Row]) -> None:
+def test_a_task_waits_for_the_network_of_the_one_that_it_follows(make_row: Callable[[int], Row]) -> None:
     """It joins the same holder, once the other one has left; if it was given up, the next one finds the holder free."""
     row = make_row(9)
     row.run(0, "true")
     engine, around, holders = find_engine(), row.surroundings(), row.backend._holders
-    first = holders.enter(engine, around, to_come=8, may_wait=True)
-    holders.expect_leave(first)
-    second = holders.enter(engine, around, to_come=7, may_wait=True)
+    first = holders.enter(engine, around, to_come=8)
+    second = holders.enter(engine, around, to_come=7, follows=first)
     assert second.holder is first.holder
-    assert not second.is_free.is_set()
+    assert not holders.is_open(second)
     holders.leave(first, untouched=False, to_come=7)
     assert holders.is_open(second)
-    holders.expect_leave(second)
-    given_up = holders.enter(engine, around, to_come=6, may_wait=True)
+    given_up = holders.enter(engine, around, to_come=6, follows=second)
     holders.leave(given_up, untouched=False, to_come=6)
     holders.leave(second, untouched=False, to_come=6)
     assert row.run(1, "echo joins")
     assert len(row.holders()) == 1
+
+
+@pytest.mark.docker
+def test_a_task_that_starts_before_the_one_that_it_follows_has_ended_moves(
+    tmp_path: Path, make_row: Callable[[int], Row]
+) -> None:
+    """Never are two in one network: it takes a holder that is free, or has one of its own."""
+    row = make_row(9)
+    first = row.run(0, NAMESPACE)
+    sleeping = make_launch(tmp_path / "sleeps", make_task("sleep", "60", image=row.image, step=False, id="job-1"))
+    goes_on = row.backend.start(sleeping, its_turn())
+    turn = Turn(goes_on)
+    turn.give()
+    following = make_launch(
+        tmp_path / "follows", make_task("sh", "-c", NAMESPACE, image=row.image, step=False, id="job-2")
+    )
+    log, _ = row.lab.finish(row.backend.start(following, turn))
+    row.backend.stop(goes_on, kill=True)
+    row.lab.finish(goes_on)
+
+    assert log.decode() != first
+    assert row.run(3, NAMESPACE) == first
 
 
 @pytest.mark.docker

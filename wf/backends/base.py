@@ -5,10 +5,12 @@ The life of a backend in one run:
 1. `prepare(plan, emit)`, once, before anything starts. Checks the whole environment (engine, images, GPUs, disk),
    builds or pulls what is missing and tells its progress in `Preparing` events. Raises `EnvironmentProblem` when the
    plan cannot run here, naming everything that is missing.
-2. `start(launch, turn)`, once for each task, from any thread. Makes ready what it can, waits for the turn, which may
-   be given up, and then starts the process. Returns a handle as soon as that runs.
+2. `start(launch, turn)`, once for each task, from any thread. Makes ready what it can, waits for the turn, and then
+   starts the process. Returns a handle as soon as that runs. A turn may be given up, which leaves nothing of the task;
+   it may be started again later.
 3. `logs(handle)`, once, from the thread that started it: the output, standard and error together in the order of
-   writing, in chunks of any size, until the process closes it. Misses no byte.
+   writing, in chunks of any size, until the process closes it. Misses no byte. After it, from the same thread,
+   `await_exit(handle)` may say that no process of the task is left, before it is known how it ended.
 4. `wait(handle)`: blocks until the process has ended and says how. A process that cannot be found has *not*
    succeeded. After it the outputs belong to the caller.
 5. `stop(handle, kill)`, from any thread, at any time: asks the process and its children to end (SIGTERM), or ends
@@ -50,14 +52,16 @@ class NotWantedError(Exception):
 class Turn:
     """When the process of a task may start: tasks are made ready while others still run."""
 
-    def __init__(self) -> None:
+    def __init__(self, follows: "Handle | None" = None) -> None:
+        self.follows = follows
+        """Whose end is likely to make room for the task, if there is none yet."""
         self._decided = threading.Event()
         self._is_wanted = True
 
     @property
-    def is_decided(self) -> bool:
-        """Whether `wait` returns at once."""
-        return self._decided.is_set()
+    def is_given_up(self) -> bool:
+        """Whether the process is not to start."""
+        return not self._is_wanted
 
     def give(self) -> None:
         """The process may start."""
@@ -151,6 +155,9 @@ class Backend(Protocol):
 
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """3. Everything that the task prints."""
+
+    def await_exit(self, handle: Handle) -> bool:
+        """Wait a moment; whether no process of it is left, as far as that can be seen without `wait`."""
 
     def wait(self, handle: Handle) -> Exit:
         """4. How it ended."""

@@ -28,6 +28,7 @@ from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
 from wf.backends.questions import NOT_FOUND, Output, RefusalError
 from wf.backends.views import View, Views
+from wf.backends.witness import Witness
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
@@ -46,6 +47,8 @@ class Container(Struct, eq=False):
     views: Mapping[str, View]
     place: Place | None = None
     """In which network it runs, until it has ended; nothing if it shares it with none."""
+    witness: Witness | None = None
+    """Who sees its processes end, if that is possible here."""
     is_owned: bool = False
     """Whether everything that it wrote is the caller's."""
 
@@ -122,7 +125,8 @@ class DockerBackend:
         make_places(launch)
         place = None
         if can_join(to_container_config(launch, around)):
-            place = self._holders.enter(engine, around, to_come=len(self._to_come), may_wait=not turn.is_decided)
+            follows = turn.follows.place if isinstance(turn.follows, Container) else None
+            place = self._holders.enter(engine, around, to_come=len(self._to_come), follows=follows)
         try:
             views = self._views.open(engine, launch, around)
             around = replace(around, views={name: view.volume for name, view in views.items()})
@@ -132,12 +136,15 @@ class DockerBackend:
                 self._views.close(engine, views)
                 raise
         except BaseException:
+            if turn.is_given_up:
+                self._to_come.add(launch.task.id)
             if place:
                 self._holders.leave(place, untouched=False, to_come=len(self._to_come))
             raise
         if launch.storage:
             self._storage = launch.storage, around
-        return Container(*running, launch, around, views, place)
+        id_, output = running
+        return Container(id_, output, launch, around, views, place, self._watch(engine, id_))
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:
         """Find its container, with its views and the log that the engine has kept; remove what is of no use."""
@@ -180,12 +187,12 @@ class DockerBackend:
         self, engine: Engine, launch: Launch, around: Surroundings, place: Place | None, turn: Turn
     ) -> tuple[str, Output]:
         config = to_container_config(launch, around)
-        if place and place.holder:
+        while place and place.holder:
             if place.holder.is_created():
                 # It may have died; if it was something else, a start in a network of its own will say so.
                 with contextlib.suppress(EnvironmentProblem):
                     return self._run(engine, launch, joined_to(config, place.holder.id), turn, place)
-            self._holders.forsake(place)
+            self._holders.move(place)
         return self._run(engine, launch, config, turn)
 
     def _run(
@@ -215,8 +222,14 @@ class DockerBackend:
         container = _own(handle)
         with reporting(f"the log of job `{container.launch.task.id}` broke off"):
             yield from container.output.chunks
-        if container.place:
-            self._holders.expect_leave(container.place)
+
+    def await_exit(self, handle: Handle) -> bool:
+        """Watch its first process for a moment, where that is one of this machine's."""
+        container = _own(handle)
+        if container.witness is None or not container.witness.await_end():
+            return False
+        self._leave_network(container)
+        return True
 
     def wait(self, handle: Handle) -> Exit:
         """Wait, then look at the container itself, which is why the engine must not remove it by itself."""
@@ -254,6 +267,8 @@ class DockerBackend:
             self._own_outputs(container)
         finally:
             container.output.close()
+            if container.witness:
+                container.witness.close()
             remove_container(engine, container.id)
             self._leave_network(container)
             self._views.close(engine, container.views)
@@ -323,6 +338,14 @@ class DockerBackend:
             user_namespaces=engine.has_security("userns"),
             selinux=engine.has_security("selinux"),
         )
+
+    def _watch(self, engine: Engine, container: str) -> Witness | None:
+        if not engine.is_local:
+            return None
+        # Whatever is wrong will be said when the container is waited for.
+        with contextlib.suppress(OSError):
+            return Witness(container, int(containers.inspect(engine, container)["State"]["Pid"]))
+        return None
 
     def _leave_network(self, container: Container) -> None:
         place, container.place = container.place, None

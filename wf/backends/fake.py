@@ -130,6 +130,11 @@ class FakeBackend:
         fake.logs_read = True
         return self._run(fake)
 
+    def await_exit(self, handle: Handle) -> bool:
+        """It says that with how they ended."""
+        self._known(handle, "await_exit")
+        return False
+
     def wait(self, handle: Handle) -> Exit:
         """How the environment says that it ended, or by which signal."""
         fake = self._known(handle, "wait")

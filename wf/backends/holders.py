@@ -9,7 +9,8 @@ A holder is made for a task, which joins it, and only where enough tasks follow.
 the task's views are opened and its container is created. It carries the labels of its run, is
 removed when no task is to come, and is swept up like any other container.
 
-A task that still waits for its turn takes the network of one that has nothing more to say, and so is about to end.
+A task that still waits for its turn takes the network of the one that it follows. If it starts sooner, or that network
+has changed meanwhile, it moves to another one.
 """
 
 import threading
@@ -25,9 +26,6 @@ from wf.errors import EnvironmentProblem
 
 WORTH_IT = 3
 """Tasks that must follow for each holder: to make and remove one takes about as long as three tasks save."""
-
-PATIENCE = 2.0
-"""Seconds that a task whose turn it is waits for the one before it in its network: it has closed its output."""
 
 
 class Holder:
@@ -114,7 +112,12 @@ class Place(Struct, eq=False):
     is_free: threading.Event = field(default_factory=threading.Event)
     """Whether nobody else is in it any more."""
     heir: "Place | None" = None
-    """The place of who joins the same holder next."""
+    """The place of who joins the same holder next, if that does not move."""
+
+    @property
+    def has_heir(self) -> bool:
+        """Whether somebody still waits for its holder."""
+        return self.heir is not None and self.holder is not None and self.heir.holder is self.holder
 
 
 class Holders:
@@ -123,8 +126,6 @@ class Holders:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._free: dict[str, list[Holder]] = {}
-        self._leaving: dict[str, list[Place]] = {}
-        """Places without an heir that will soon be left."""
         self._all: list[Holder] = []
         self._useful: set[Holder] = set()
         """All but those that were forsaken."""
@@ -132,23 +133,22 @@ class Holders:
         """Network -> tasks that run in one like it."""
         self._makes_more = True
 
-    def enter(self, engine: Engine, around: Surroundings, *, to_come: int, may_wait: bool) -> Place:
+    def enter(self, engine: Engine, around: Surroundings, *, to_come: int, follows: Place | None = None) -> Place:
         """A place for one task, until `leave`. Its holder may still be in the making.
 
         Args:
             engine: where the task will run.
             around: the task's surroundings; the image among them serves for a holder as well as any.
             to_come: how many other tasks of the run may still enter.
-            may_wait: whether the place may be one that another task is about to leave.
+            follows: the place of a task that is likely to leave it before this one starts.
         """
         place = Place(around.network)
         with self._lock:
             self._tasks[place.network] += 1
             if free := self._free.get(place.network):
                 place.holder = free.pop()
-            elif may_wait and (leaving := self._leaving.get(place.network)):
-                before = leaving.pop()
-                before.heir, place.holder = place, before.holder
+            elif follows and follows.network == place.network and follows.holder and not follows.has_heir:
+                follows.heir, place.holder = place, follows.holder
                 return place
             elif self._is_worth_it(place.network, to_come):
                 place.holder = Holder(engine, around)
@@ -160,29 +160,25 @@ class Holders:
         return place
 
     def is_open(self, place: Place) -> bool:
-        """Wait until the task can join the holder of its place, if it can."""
+        """Whether the task can join the holder of its place, which may have to be made first."""
         return (
-            place.is_free.wait(PATIENCE)
+            place.is_free.is_set()
             and place.holder is not None
             and place.holder.is_ready()
             and place.holder in self._useful
         )
 
-    def expect_leave(self, place: Place) -> None:
-        """A task is about to end."""
-        with self._lock:
-            if place.holder:
-                self._leaving.setdefault(place.network, []).append(place)
-
-    def forsake(self, place: Place) -> None:
-        """Turn the place into a network of its own, because its holder is of no use, or not yet."""
+    def move(self, place: Place) -> None:
+        """Give the place another holder that is free, or a network of its own: its holder is of no use, or not yet."""
         assert place.holder is not None, "a place without a holder"
         could_be_made = place.holder.is_ready()
         with self._lock:
             self._makes_more &= could_be_made
             if place.is_free.is_set():
                 self._useful.discard(place.holder)
-            place.holder = None
+            free = self._free.get(place.network)
+            place.holder = free.pop() if free else None
+            place.is_free.set()
 
     def leave(self, place: Place, *, untouched: bool, to_come: int) -> None:
         """A task has ended. `untouched` says that it could not change the files that come with its network.
@@ -191,16 +187,15 @@ class Holders:
         """
         with self._lock:
             self._tasks[place.network] -= 1
-            leaving = self._leaving.get(place.network, [])
-            if place in leaving:
-                leaving.remove(place)
-            heir = place.heir if place.heir and place.heir.holder else None
             holder = place.holder if place.is_free.is_set() else None
-            place.holder = None
-        if holder is None:
-            return
-        is_useful = untouched or not (heir or to_come) or holder.is_intact()
+            if holder is None:
+                place.holder = None
+                return
+            is_wanted = place.has_heir or to_come > 0
+        is_useful = untouched or (is_wanted and holder.is_intact())
         with self._lock:
+            heir = place.heir if place.has_heir else None
+            place.holder = None
             if not is_useful:
                 self._useful.discard(holder)
             if heir:

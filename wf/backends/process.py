@@ -112,6 +112,10 @@ class ProcessBackend:
         """Everything that the step prints."""
         return self._processes.logs(handle)
 
+    def await_exit(self, handle: Handle) -> bool:
+        """How a process ended is known at once."""
+        return False
+
     def wait(self, handle: Handle) -> Exit:
         """How it ended."""
         return self._processes.wait(handle)

@@ -91,6 +91,10 @@ class WithPrograms:
             return self._processes.logs(handle.process)
         return self._inner.logs(handle)
 
+    def await_exit(self, handle: Handle) -> bool:
+        """How a program ended is known at once; of anything else the other backend may see more."""
+        return not isinstance(handle, ProgramProcess) and self._inner.await_exit(handle)
+
     def wait(self, handle: Handle) -> Exit:
         """How it ended."""
         if isinstance(handle, ProgramProcess):

@@ -28,6 +28,12 @@ class Closed(Struct, frozen=True):
     job: str
 
 
+class Gone(Struct, frozen=True):
+    """No process is left of it; how it ended is not known yet."""
+
+    job: str
+
+
 class Exited(Struct, frozen=True):
     """The process has ended well; what it left is looked through and stored next."""
 
@@ -61,7 +67,13 @@ class Ended(Struct, frozen=True):
     """By the monotonic clock."""
 
 
-Message = Started | Lines | Closed | Exited | Note | Ended
+class Undone(Struct, frozen=True):
+    """The turn of the task was given up, and nothing is left of what was made ready."""
+
+    job: str
+
+
+Message = Started | Lines | Closed | Gone | Exited | Note | Ended | Undone
 
 
 class Mailbox:

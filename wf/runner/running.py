@@ -34,7 +34,11 @@ class Running(Struct, eq=False):
     has_closed: bool = False
     """Whether its process has closed its output, and so is about to end."""
     has_exited: bool = False
-    """Whether its process has ended well, so that there is room for another one."""
+    """Whether its process has ended, so that there is room for another one."""
+    may_end_until: float = 0.0
+    """Until when it counts as one that may end soon, by the monotonic clock."""
+    follows: "Running | None" = None
+    """For whose end it waits, if it has not had its turn."""
     pressure: int = 0
     """How hard it was told to end: 0 for not at all."""
     ending: tuple[JobState, str] | None = None

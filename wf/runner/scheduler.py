@@ -1,6 +1,6 @@
 """The loop: start what is ready while there is room, wait for a message, act on it, until nothing runs.
 
-A job starts the moment its own needs have ended as it asks; there are no levels. When a process is about to end, the
+A job starts the moment its own needs have ended as it asks; there are no levels. While a process may end soon, the
 next job is made ready, so that it starts as soon as there is room, while the outputs of the one before it are stored.
 """
 
@@ -22,12 +22,13 @@ from wf.plan import Cause, Plan, Task
 from wf.runner.conditions import unmet_need, why_not
 from wf.runner.done import DoneBefore
 from wf.runner.ending import GIVEN_UP, Ending
-from wf.runner.messages import Closed, Ended, Exited, Lines, Message, Note, Started
+from wf.runner.messages import Closed, Ended, Exited, Gone, Lines, Message, Note, Started, Undone
 from wf.runner.queue import Queue
 from wf.runner.results import Given, Results, input_records
 from wf.runner.reuse import Reuse, decide, make_key
 from wf.runner.running import Running
 from wf.runner.shared import PATIENCE, Shared
+from wf.runner.turns import Turns
 from wf.store import Store
 from wf.store.claims import Holder, Taken
 from wf.store.history import recorded_name
@@ -74,19 +75,19 @@ class Scheduler:
         self._store = store
         self._done_before = DoneBefore(shared.run, self._workflow, store, emit)
         self._emit = self._done_before.tell
-        self._jobs = jobs
         self._reuse = reuse
         self._needs = {task.id: task.needs for task in plan.tasks}
         self._queue = Queue(plan)
         self._attempts: dict[str, int] = {}
         """How often jobs were tried in vain."""
         self._running: dict[str, Running] = {}
-        self._ready: dict[str, Running] = {}
-        """Those that wait for their turn, first come, first served; for everybody else they have not begun."""
+        self._turns = Turns(jobs, self._running)
         self._blocked: dict[str, _Prepared] = {}
         """Those whose job another run, or another job of this one, is carrying out."""
         self._taken_over = taken_over
         self._results = Results(plan, shared.run, store, datasets, taken_over)
+        self._noted: set[tuple[str, str]] = set()
+        """What was told of jobs before their turn."""
         self._cleaning: list[Worker] = []
         self.left_traces = False
         """Whether something of a task that has ended may be left in the backend."""
@@ -109,16 +110,18 @@ class Scheduler:
             self._emit(JobFinished(job=job.job, state="succeeded", seconds=0.0, cached_from=job.origin))
             self._queue.end(self._plan.task(job.job))
         try:
-            while self._queue or self._ready or self._running:
-                self._give_turns()
-                while self._can_take_more and (task := self._queue.next(self._has_room)):
+            while self._queue or self._turns or self._running:
+                self._turns.withdraw_the_late()
+                while running := self._turns.next():
+                    self._give_turn(running)
+                while self._turns.can_take_more and (task := self._queue.next(self._has_room)):
                     self._consider(task)
-                if self._queue or self._running:
+                if self._queue or self._turns or self._running:
                     self._wait()
             self._done_before.record()
         finally:
-            for running in list(self._ready.values()):
-                self._withdraw(running)
+            for running in self._turns.all():
+                self._discard(running.task)
             if self._running:  # only a bug in wf, or a history that cannot be written, leads here
                 self._ending.kill_all()
         self._await_cleaning()
@@ -131,26 +134,12 @@ class Scheduler:
         """End the run early: once politely, twice at once. May be called from a signal handler."""
         self._shared.mailbox.interrupt()
 
-    @property
-    def _room(self) -> int:
-        """How many processes more may run. What stores its outputs needs none, if that does not pile up."""
-        running = sum(not each.has_exited for each in self._running.values())
-        return min(self._jobs - running, 2 * self._jobs - len(self._running))
-
-    @property
-    def _can_take_more(self) -> bool:
-        """Whether one more job may start, or be made ready for the room that there will be soon."""
-        about_to_end = sum(each.has_closed and not each.has_exited for each in self._running.values())
-        return self._room + about_to_end > len(self._ready)
-
-    def _give_turns(self) -> None:
-        while self._ready and self._room > 0:
-            self._give_turn(next(iter(self._ready.values())))
-
     def _has_room(self, task: Task) -> bool:
+        if not self._turns.is_cheap_enough(task):
+            return False
         if task.member is None or task.member.max_parallel is None:
             return True
-        begun = [*self._running.values(), *self._ready.values()]
+        begun = [*self._running.values(), *self._turns.all()]
         return sum(each.is_member_of(task.member.job) for each in begun) < task.member.max_parallel
 
     def _consider(self, task: Task) -> None:
@@ -169,7 +158,7 @@ class Scheduler:
             self._finish(task, JobEnd("skipped", error=reason or "the model to register was not made"))
             return
         for name in missing:
-            self._emit(JobNote(job=task.id, message=f"its input `{name}` is left out: nobody made it"))
+            self._note(task.id, f"its input `{name}` is left out: nobody made it")
         self._start(
             task, {each.name: self._results.input(each.source) for each in task.inputs if each.name not in missing}
         )
@@ -211,6 +200,10 @@ class Scheduler:
             self._blocked[task.id] = prepared
             self._queue.pause(task, POLL)
             return
+        if claim is not None and claim.left_by is not None and self._turns.room <= 0:
+            claim.let_go()  # what a killed `wf` has left of it is looked after once there is room
+            self._queue.pause(task, POLL)
+            return
         self._blocked.pop(task.id, None)
         if self._is_done_before(prepared):  # in the moment before the claim was free
             if claim is not None:
@@ -222,26 +215,40 @@ class Scheduler:
         attempt = self._attempts.get(task.id, 0) + 1
         from wf.runner.worker import Worker  # not needed where everything is done before
 
-        worker = Worker(self._shared, task, prepared.given, key, attempt, claim)
-        running = Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt)
-        self._ready[task.id] = running
-        if self._room > 0:
+        follows = self._turns.follows
+        worker = Worker(self._shared, task, prepared.given, key, attempt, claim, follows.handle if follows else None)
+        running = Running(task, worker, key, prepared.inputs, decision, claim, attempt=attempt, follows=follows)
+        self._turns.add(running)
+        if self._turns.room > 0:
             self._give_turn(running)
         worker.start()
 
     def _give_turn(self, running: Running) -> None:
-        self._running[running.task.id] = self._ready.pop(running.task.id)
+        self._turns.give(running)
+        self._running[running.task.id] = running
         self.states[running.task.id] = "running"
-        running.worker.turn.give()
 
-    def _withdraw(self, running: Running) -> None:
-        """Let go of one that was made ready."""
-        del self._ready[running.task.id]
-        running.worker.told_to_end.set()
-        running.worker.turn.give_up()
+    def _discard(self, task: Task) -> None:
+        """Let go of a job that was made ready, if it was, and is not to start."""
+        if running := self._turns.discard(task.id):
+            self._cleaning.append(running.worker)
+            if running.claim is not None:
+                running.claim.give_back()
+
+    def _put_back(self, running: Running) -> None:
+        """A job that was made ready in vain waits like any other again."""
         self._cleaning.append(running.worker)
         if running.claim is not None:
             running.claim.give_back()
+        self._queue.pause(running.task, 0)
+
+    def _note(self, job: str, text: str) -> None:
+        """Tell something of a job, but not once more what was told when it was made ready in vain."""
+        if (job, text) in self._noted:
+            return
+        if job not in self._running:
+            self._noted.add((job, text))
+        self._emit(JobNote(job=job, message=text))
 
     def _claim_name(self, prepared: _Prepared) -> str:
         """What the same job is called in every run; for one that runs in any case, in this one and those it resumes."""
@@ -269,7 +276,8 @@ class Scheduler:
 
     def _wait(self) -> None:
         self._done_before.record()
-        deadline = min(self._ending.due, self._queue.due if self._can_take_more else math.inf)
+        queue_due = self._queue.due if self._turns.can_take_more else math.inf
+        deadline = min(self._ending.due, self._turns.due, queue_due)
         with contextlib.suppress(Empty):
             rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
             self._handle(self._shared.mailbox.receive(rest))
@@ -280,20 +288,25 @@ class Scheduler:
         if message is None:
             self._ending.stop_everything()
             return
-        if isinstance(message, Ended) and message.job in self._ready:
-            self._give_turn(self._ready[message.job])  # it could not be made ready
+        if isinstance(message, Ended | Undone) and (ended := self._turns.pop(message.job)):
+            if isinstance(message, Undone):
+                self._put_back(ended)
+            else:  # it could not be made ready
+                self._running[message.job] = ended
         running = self._running.get(message.job)
         match message:
             case Note():
-                self._emit(JobNote(job=message.job, message=self._shared.clean(message.message)))
+                self._note(message.job, self._shared.clean(message.message))
             case _ if running is None:
                 pass  # it was given up
             case Started():
                 self._started(running, message)
             case Closed():
-                running.has_closed = True
-            case Exited():
-                running.has_exited = True
+                self._turns.closed(running)
+            case Gone() if running.task.member is not None and running.task.member.fail_fast:
+                pass  # if it failed, none of its matrix may start any more
+            case Gone() | Exited():
+                self._turns.exited(running)
             case Lines():
                 self._emit(JobLog(job=message.job, lines=tuple(message.lines)))
             case Ended():
@@ -301,8 +314,8 @@ class Scheduler:
 
     def _started(self, running: Running, message: Started) -> None:
         running.handle = message.handle
-        running.has_closed = False  # if it starts once more, after an outage
         running.started = message.at
+        self._turns.started(running)
         decision = running.decision
         self._store.history.start_job(self._shared.run, message.job, running.key, running.inputs, decision.reason)
         self._emit(
@@ -381,8 +394,7 @@ class Scheduler:
                 self._end(other, JobEnd("skipped", error=reason))
 
     def _end(self, task: Task, end: JobEnd) -> None:
-        if waiting := self._ready.get(task.id):
-            self._withdraw(waiting)
+        self._discard(task)
         running = self._running.pop(task.id, None)
         self._store.history.finish_job(self._shared.run, task.id, end)
         if running is not None:

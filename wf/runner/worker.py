@@ -19,7 +19,7 @@ from wf.plan import MODEL_INPUT, Task
 from wf.project import project_id
 from wf.runner.causes import why_failed
 from wf.runner.gather import gather
-from wf.runner.messages import Closed, Ended, Exited, Lines, Note, Started
+from wf.runner.messages import Closed, Ended, Exited, Gone, Lines, Note, Started, Undone
 from wf.runner.outputs import Collected, collect, create_output_folders
 from wf.runner.results import Given, StoredInput
 from wf.runner.shared import PATIENCE, Shared
@@ -48,8 +48,9 @@ class Worker:
         key: CacheKey,
         attempt: int = 1,
         claim: Claim | None = None,
+        follows: Handle | None = None,
     ) -> None:
-        self.turn = Turn()
+        self.turn = Turn(follows)
         """Given by the runner when there is room for the process."""
         self.told_to_end = threading.Event()
         """Set by the runner before it stops the task: whatever the task does then, it has not succeeded."""
@@ -107,8 +108,19 @@ class Worker:
         if collected is None and self._held is not None:  # there is nothing to be recorded
             self._held.close()
             self._held = None
-        self._shared.mailbox.tell(Ended(self._task.id, exit_, collected, error, time.monotonic()))
-        self._remove_traces()  # while the jobs that waited for this one start
+        if self.turn.is_given_up:
+            self._remove_traces()
+            self._undo_folder()
+            self._shared.mailbox.tell(Undone(self._task.id))
+        else:
+            self._shared.mailbox.tell(Ended(self._task.id, exit_, collected, error, time.monotonic()))
+            self._remove_traces()  # while the jobs that waited for this one start
+
+    def _undo_folder(self) -> None:
+        try:
+            self._folder.undo()
+        except OSError as problem:
+            self._note(f"{problem.filename} could not be removed: {problem.strerror}")
 
     def _remove_traces(self) -> None:
         try:
@@ -241,6 +253,8 @@ class Worker:
                 self._log(self._splitter.feed(chunk), log)
             self._log(self._splitter.finish(), log)
             self._shared.mailbox.tell(Closed(self._task.id))
+            if backend.await_exit(handle):
+                self._shared.mailbox.tell(Gone(self._task.id))
         except EngineGone:
             raise
         except BaseException:

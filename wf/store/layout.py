@@ -84,6 +84,14 @@ class JobFolder(Struct, frozen=True):
         self.outputs.mkdir()
         self.scratch.mkdir()
 
+    def undo(self) -> None:
+        """Leave the folder as it was before `create`: the job has not started after all."""
+        self.clean()
+        for file in log_files(self.log):
+            file.unlink(missing_ok=True)
+        if self.path.exists() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def renew(self) -> None:
         """Make the folders of a job that starts once more as if it had not."""
         self.clean()
