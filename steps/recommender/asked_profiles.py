@@ -13,14 +13,15 @@ them, "" where they are not known."""
 
 
 class AskedProfiles(tf.Module):  # type: ignore[misc]
-    """Looks for the profile that agrees in most with what is said, as `Profiles.rows` does."""
+    """Looks for the profile, or the average of several, that what is said describes, as `Profiles.rows` does."""
 
     def __init__(self, profiles: Profiles) -> None:
         super().__init__()
         places = {name: place for place, name in enumerate(profiles.names)}
         self._ages = tf.constant([places.get(f"age: {name}", -1) for name in AGE_NAMES], tf.int64)
         self._genders, self._occupations = (_table(places, f"{what}: ") for what in ("gender", "occupation"))
-        self._values = tf.constant(profiles.values)
+        self._said = tf.constant(profiles.said)
+        self._profiles, self._most_said = profiles.profiles, profiles.most_said
         self._of_users = tf.constant(profiles.of_users)
 
     def rows(self, user: tf.Tensor, age: tf.Tensor, gender: tf.Tensor, occupation: tf.Tensor) -> tf.Tensor:
@@ -35,10 +36,14 @@ class AskedProfiles(tf.Module):  # type: ignore[misc]
             self._occupations.lookup(occupation),
         ]
         # Of -1, which stands for what is unknown, nothing is set.
-        wanted = tf.add_n([tf.one_hot(place, self._values.shape[1]) for place in said])
+        wanted = tf.add_n([tf.one_hot(place, self._said.shape[1]) for place in said])
         count = tf.reduce_sum(wanted, axis=1)
-        apart = tf.reduce_sum(self._values, axis=1)[None, :] - 2 * tf.matmul(wanted, self._values, transpose_b=True)
-        nearest = tf.where(count > 0, tf.argmin(apart, axis=1, output_type=tf.int32), 0)
+        apart = tf.reduce_sum(self._said, axis=1)[None, :] - 2 * tf.matmul(wanted, self._said, transpose_b=True)
+        anyone, profile = (
+            tf.argmin(rows, axis=1, output_type=tf.int32) for rows in (apart, apart[:, : self._profiles])
+        )
+        nearest = tf.where(count < self._most_said, anyone, profile)
+        nearest = tf.where(count > 0, nearest, 0)
         silent = (age <= 0) & (gender == "") & (occupation == "")
         return tf.where(silent, tf.gather(self._of_users, user), nearest)
 

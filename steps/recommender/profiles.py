@@ -1,10 +1,13 @@
 """What is known of people beyond their ids: gender, age and occupation.
 
 Each combination is a profile, with a row of its own, so that a single number comes along with each rating. Somebody
-whom training has not seen may have a profile all the same.
+whom training has not seen may have a profile all the same. Of whom only a part is said is the average of those of whom
+that is true.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +16,8 @@ import polars as pl
 
 from steps.recommender import data
 from steps.recommender.vocabulary import Rows, Vocabulary
+
+Values = npt.NDArray[np.float32]
 
 AGES: Final = (18, 25, 35, 45, 50, 56)
 """Where the age groups begin after the first, as MovieLens 1M has them."""
@@ -27,12 +32,17 @@ def age_groups(ages: pl.Series) -> pl.Series:
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The profiles that occur, and who has which; row 0 is that of people of whom nothing is known."""
+    """The profiles that occur, and who has which; row 0 is that of people of whom nothing is known.
+
+    After them come rows for each part of what they say, in which the rest is an average.
+    """
 
     names: tuple[str, ...]
     """What a profile may say, such as `gender: F`."""
-    values: npt.NDArray[np.float32]
-    """Whether it says so, 0 or 1, [profiles + 1, names]."""
+    values: Values
+    """The share of the people in a row of whom it is true, [rows, names]: 0 or 1 in the profiles."""
+    said: Values
+    """Whether it has to be said of somebody to be in the row, 0 or 1, [rows, names]."""
     of_users: Rows
     """The profile of each user of the vocabulary, int32 [users + 1]."""
 
@@ -48,35 +58,64 @@ class Profiles:
             for row, name in enumerate(column, start=1):
                 if name is not None:
                     values[row, names.index(name)] = 1.0
-        profiles = cls(names, values, np.zeros(len(vocabulary.users) + 1, np.int32))
-        return cls(names, values, np.concatenate([[0], profiles.rows(users, known["user_id"])]).astype(np.int32))
+        found = _look_up(said, distinct, range(1, len(distinct) + 1))
+        of_users = np.concatenate([[0], found]).astype(np.int32)
+        averages, said_of_them = _averages(values, np.bincount(of_users[1:], minlength=len(values)))
+        return cls(names, np.concatenate([values, averages]), np.concatenate([values, said_of_them]), of_users)
 
     def rows(self, users: pl.DataFrame, user_ids: pl.Series) -> Rows:
         """The profile of each of `user_ids`, int32 [rows], by what `users` says of them.
 
-        Who has a profile that no user of the vocabulary has gets the one that agrees in most.
+        Of whom as much is said as of anybody, but what is true of no user of the vocabulary, gets the profile that
+        agrees in most; of whom less is said, the average of those who agree.
         """
         said = _sayings(users, user_ids)
         distinct = said.unique(maintain_order=True)
         nearest = [self._nearest([name for name in row if name in self.names]) for row in distinct.iter_rows()]
-        table = distinct.with_columns(row=pl.Series(nearest, dtype=pl.Int32))
-        found = said.join(table, on=said.columns, how="left", nulls_equal=True, maintain_order="left")
-        return found["row"].to_numpy().astype(np.int32)
+        return _look_up(said, distinct, nearest)
 
     def _nearest(self, said: list[str]) -> int:
         if not said:
             return 0
-        wanted = np.isin(self.names, said).astype(np.float32)
-        return int(np.argmin(np.abs(self.values - wanted).sum(axis=1)))
+        candidates = self.said if len(said) < self.most_said else self.said[: self.profiles]
+        return int(np.argmin(np.abs(candidates - np.isin(self.names, said)).sum(axis=1)))
+
+    @property
+    def profiles(self) -> int:
+        """How many of the rows, the first ones, are profiles."""
+        return int(self.of_users.max()) + 1
+
+    @property
+    def most_said(self) -> int:
+        """How much is said of those of whom most is known."""
+        return int(self.said.sum(axis=1).max(initial=0))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything as arrays that `from_arrays` takes back."""
-        return {"names": np.array(self.names, np.str_), "values": self.values, "of_users": self.of_users}
+        tables = {"values": self.values, "said": self.said, "of_users": self.of_users}
+        return {"names": np.array(self.names, np.str_), **tables}
 
     @classmethod
     def from_arrays(cls, arrays: "dict[str, npt.NDArray[Any]]") -> "Profiles":
         """The profiles that `arrays` describes."""
-        return cls(tuple(str(name) for name in arrays["names"]), arrays["values"], arrays["of_users"])
+        names = tuple(str(name) for name in arrays["names"])
+        # Models of earlier versions have profiles only.
+        return cls(names, arrays["values"], arrays.get("said", arrays["values"]), arrays["of_users"])
+
+
+def _averages(values: Values, people: npt.NDArray[np.int64]) -> tuple[Values, Values]:
+    """For each part of what a profile says that is no profile itself: the average of those who agree, and what is said.
+
+    `people` is how many have each of the profiles.
+    """
+    known = {tuple(np.flatnonzero(row)) for row in values}
+    parts = {part for row in known for size in range(1, len(row)) for part in combinations(row, size)} - known
+    averages = np.zeros((len(parts), values.shape[1]), np.float32)
+    said = np.zeros_like(averages)
+    for row, part in enumerate(sorted(parts)):
+        said[row, list(part)] = 1.0
+        averages[row] = np.average(values, axis=0, weights=people * values[:, list(part)].all(axis=1))
+    return averages, said
 
 
 def encode(
@@ -99,6 +138,13 @@ def _sayings(users: pl.DataFrame, user_ids: pl.Series) -> pl.DataFrame:
     )
     rows = pl.DataFrame({"user_id": user_ids}).join(known, on="user_id", how="left", maintain_order="left")
     return rows.drop("user_id")
+
+
+def _look_up(said: pl.DataFrame, distinct: pl.DataFrame, rows: Sequence[int]) -> Rows:
+    """The row that belongs to what is said of each, int32; 0 where it is not among the `distinct` sayings."""
+    table = distinct.with_columns(row=pl.Series(rows, dtype=pl.Int32))
+    found = said.join(table, on=said.columns, how="left", nulls_equal=True, maintain_order="left")
+    return found["row"].fill_null(0).to_numpy().astype(np.int32)
 
 
 def _named(what: str, value: pl.Expr) -> pl.Expr:

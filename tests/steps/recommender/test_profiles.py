@@ -3,8 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
+import tensorflow as tf
 
 from steps.entry import StepError
+from steps.recommender.asked_profiles import AskedProfiles
 from steps.recommender.config import TrainingConfig
 from steps.recommender.profiles import Profiles
 from steps.recommender.title_words import TitleWords
@@ -47,12 +49,54 @@ def test_new_people_get_the_profile_that_agrees_in_most() -> None:
     assert (rows[1], rows[2]) == (0, PROFILES.of_users[2])
 
 
+def test_of_whom_little_is_said_is_the_average_of_those_who_agree() -> None:
+    """Both women write, and one of them is young; what is true of nobody is answered by a part of it."""
+    asked = pl.DataFrame(
+        {
+            "user_id": ["woman", "man", "young artist", "young man"],
+            "gender": ["F", "M", "", "M"],
+            "age": [None, None, 19, 19],
+            "occupation": ["", "", "artist", ""],
+        },
+        schema_overrides={"age": pl.Int32},
+    )
+    people = pl.concat([USERS, USERS.head(1).with_columns(user_id=pl.lit("d"), age=pl.lit(60, pl.Int32))])
+    profiles = Profiles.of(people.filter(pl.col("user_id") != "c"), Vocabulary(users=("a", "b", "d"), titles=()))
+    told = profiles.values[profiles.rows(asked, asked["user_id"])]
+    shares = [dict(zip(profiles.names, row.tolist(), strict=True)) for row in told]
+
+    woman = {"age: 18 to 24": 0.5, "age: 56 and older": 0.5, "gender: F": 1.0, "occupation: writer": 1.0}
+    assert {name: share for name, share in shares[0].items() if share} == woman
+    assert told[1].tolist() == profiles.values[profiles.of_users[2]].tolist()
+    assert [bool(share["gender: F"] or share["gender: M"]) for share in shares] == [True] * 4
+
+
+def test_what_servers_are_told_is_looked_up_in_the_same_way() -> None:
+    """TensorFlow's graph finds the rows that training finds, for everything that may be said."""
+    saying = [
+        {"age": age, "gender": gender, "occupation": occupation}
+        for age in (0, 19, 30, 70)
+        for gender in ("", "F", "M", "X")
+        for occupation in ("", "writer", "artist", "pilot")
+    ]
+    asked = pl.DataFrame(saying, {"age": pl.Int32, "gender": pl.String, "occupation": pl.String})
+    users = asked.with_columns(
+        user_id=pl.int_range(len(asked)).cast(pl.String), age=pl.when(pl.col("age") > 0).then("age")
+    )
+    columns = [tf.constant(asked[name].to_list()) for name in ("age", "gender", "occupation")]
+
+    found = AskedProfiles(PROFILES).rows(tf.zeros([len(asked)], tf.int32), *columns)
+
+    assert found.numpy().tolist() == PROFILES.rows(users, users["user_id"]).tolist()
+
+
 def test_arrays_give_the_profiles_back() -> None:
     """What is stored with a model is what it was trained with."""
     again = Profiles.from_arrays(PROFILES.arrays())
 
     assert again.names == PROFILES.names
     assert np.array_equal(again.values, PROFILES.values)
+    assert np.array_equal(again.said, PROFILES.said)
 
 
 def test_words_are_those_that_titles_share() -> None:
