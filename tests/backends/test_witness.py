@@ -29,7 +29,7 @@ def test_the_end_of_a_container_is_seen(lab: Lab, shell: Callable[..., Task]) ->
 
 @pytest.mark.docker
 def test_one_that_goes_on_is_not_waited_for(lab: Lab, shell: Callable[..., Task]) -> None:
-    """Its output may seem closed because the engine is away."""
+    """The engine will tell of its end."""
     handle, _ = lab.start(shell("sleep 60"))
     began = time.monotonic()
     assert not lab.backend.await_exit(handle)

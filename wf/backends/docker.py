@@ -225,8 +225,13 @@ class DockerBackend:
 
     def await_exit(self, handle: Handle) -> bool:
         """Watch its first process for a moment, where that is one of this machine's."""
-        container = _own(handle)
-        if container.witness is None or not container.witness.await_end():
+        container, engine = _own(handle), self._found_engine()
+        if container.witness is None:
+            return False
+        # Outputs end with their engine, too, whose next start ends the container: that is to be seen as an outage.
+        with reporting(f"the engine cannot say how job `{container.launch.task.id}` ended"):
+            engine.ask("/_ping")
+        if not container.witness.await_end():
             return False
         self._leave_network(container)
         return True

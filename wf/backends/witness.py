@@ -7,9 +7,8 @@ import os
 import select
 from pathlib import Path
 
-PATIENCE = 0.5
-"""Seconds for which the end of one that has closed its output is watched for. Others, and those whose output only
-seems closed because their engine has died, the engine will tell of."""
+PATIENCE = 0.2
+"""Seconds for which the end of one that has closed its output is watched for: an init holds the output to its end."""
 
 
 class Witness:

@@ -253,14 +253,14 @@ class Worker:
                 self._log(self._splitter.feed(chunk), log)
             self._log(self._splitter.finish(), log)
             self._shared.mailbox.tell(Closed(self._task.id))
-            if backend.await_exit(handle):
-                self._shared.mailbox.tell(Gone(self._task.id))
         except EngineGone:
             raise
         except BaseException:
             backend.stop(handle, kill=True)
             backend.wait(handle)
             raise
+        if backend.await_exit(handle):
+            self._shared.mailbox.tell(Gone(self._task.id))
         return backend.wait(handle)
 
     def _log(self, lines: list[str], log: LogWriter) -> None:
