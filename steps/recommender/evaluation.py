@@ -1,6 +1,6 @@
 """Judging predictions beside what two averages know: the figures that `evaluate` writes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -98,47 +98,47 @@ def judge(
     }
     compared = {STATIC: others.best, PREQUENTIAL: PREQUENTIAL_BASELINE}
     judged = JudgedRows(split.about.rows[judged_on])
-    sums: dict[str, dict[str, list[Floats]]] = {protocol: {part: [] for part in split.parts} for protocol in systems}
+    sums: dict[str, list[Floats]] = {part: [] for part in split.parts}
     for shard in split.shards():
         place = shard[judged_on]["place"]
         for name in ("owner", "name", "item", "rating"):
             judged.put((name,), place, shard[judged_on][name])
-        for protocol, by_name in systems.items():
-            rated = {name: rate(shard) for name, rate in by_name.items()}
-            for part, rows in shard.items():
-                predictions = [each[part] for each in rated.values()]
-                sums[protocol][part].append(metrics.sums_by_user(rows["owner"], rows["rating"], predictions))
-            for name in (MODEL, compared[protocol]):
-                judged.put((protocol, name), place, rated[name][judged_on])
+        rated = {(protocol, name): rate(shard) for protocol, of in systems.items() for name, rate in of.items()}
+        for part, rows in shard.items():
+            predictions = [each[part] for each in rated.values()]
+            sums[part].append(metrics.sums_by_user(rows["owner"], rows["rating"], predictions))
+        for protocol, baseline in compared.items():
+            for name in (MODEL, baseline):
+                judged.put((protocol, name), place, rated[protocol, name][judged_on])
         for number, rater in raters.items():
             judged.put((STATIC, str(number)), place, rater.static(shard)[judged_on])
             judged.put((PREQUENTIAL, str(number)), place, rater.in_turn(shard)[judged_on])
-    bootstraps = {
-        protocol: {
-            part: Bootstrap(list(systems[protocol]), np.concatenate(of_shards), seed=seed)
-            for part, of_shards in by_part.items()
-        }
-        for protocol, by_part in sums.items()
-    }
+    # Both protocols see the same draws, which take most of the time where users are many.
+    of_both = [(protocol, name) for protocol, by_name in systems.items() for name in by_name]
+    bootstraps = {part: Bootstrap(of_both, np.concatenate(found), seed=seed) for part, found in sums.items()}
     results = {
-        protocol: {part: _part_result(split, part, systems[protocol], found) for part, found in by_part.items()}
-        for protocol, by_part in bootstraps.items()
+        protocol: {
+            part: _part_result(split, part, {name: found.quality((protocol, name)) for name in by_name})
+            for part, found in bootstraps.items()
+        }
+        for protocol, by_name in systems.items()
     }
+    last = bootstraps[judged_on]
     truth, predicted, owner = judged["rating",], judged[STATIC, MODEL], judged["owner",]
-    baseline = judged[STATIC, others.best]
     rows = {name: judged[name,] for name in ("owner", "name", "item")}
-    slice_results, gaps = judge_slices(slices(split, rows), owner, truth, predicted, baseline, seed=seed)
+    beside = judged[STATIC, others.best]
+    slice_results, gaps = judge_slices(slices(split, rows), owner, truth, predicted, beside, seed=seed)
     evaluation = Evaluation(
         judged_on=judged_on,
         parts=results[STATIC],
         best_baseline=others.best,
-        comparison=bootstraps[STATIC][judged_on].compare(MODEL, others.best),
+        comparison=last.compare((STATIC, MODEL), (STATIC, others.best)),
         slices=slice_results,
         gaps=gaps,
         distribution=distribution(truth, predicted, split.about.scale),
         calibration=metrics.calibration(truth, predicted),
         prequential=results[PREQUENTIAL],
-        prequential_comparison=bootstraps[PREQUENTIAL][judged_on].compare(MODEL, PREQUENTIAL_BASELINE),
+        prequential_comparison=last.compare((PREQUENTIAL, MODEL), (PREQUENTIAL, PREQUENTIAL_BASELINE)),
         seed=seed,
         seeds={
             protocol: judge_seeds(
@@ -201,9 +201,5 @@ def prequential_verdict(evaluation: Evaluation) -> str:
     )
 
 
-def _part_result(split: StoredSplit, part: str, systems: Iterable[str], bootstrap: Bootstrap) -> PartResult:
-    return PartResult(
-        rows=split.about.rows[part],
-        users=int(np.count_nonzero(split.ratings[part])),
-        systems={system: bootstrap.quality(system) for system in systems},
-    )
+def _part_result(split: StoredSplit, part: str, systems: Mapping[str, Quality]) -> PartResult:
+    return PartResult(split.about.rows[part], int(np.count_nonzero(split.ratings[part])), systems)

@@ -65,27 +65,32 @@ def judge_slices(
     should hold.
     """
     people, owner = np.unique(users, return_inverse=True)
+    errors = [np.asarray(predicted, np.float64) - truth for predicted in (model, baseline)]
     together = max(1, _CELLS // (len(people) * 8))
+    whole = _sums_by_user(owner, errors, len(people))
+    left = (
+        (each, _sums_by_user(owner[each.rows], [error[each.rows] for error in errors], len(people))) for each in slices
+    )
     results, gaps = [], []
-    left = iter(slices)
-    while some := list(islice(left, together)):
-        found, between = _judge(some, owner, len(people), truth, (model, baseline), seed)
+    while some := [(each.dimension, each.name, sums) for each, sums in islice(left, together)]:
+        found, between = _judge(some, whole, seed)
         results += found
         gaps += between
     return results, gaps
 
 
-def _judge(
-    slices: Sequence[Slice], owner: Integers, people: int, truth: Floats, predictions: Sequence[Floats], seed: int
-) -> tuple[list[SliceResult], list[Gap]]:
-    sums = _sums_by_user(slices, owner, people, truth, predictions)
+def _judge(slices: Sequence[tuple[str, str, Floats]], whole: Floats, seed: int) -> tuple[list[SliceResult], list[Gap]]:
+    """Slices by dimension and name, with what `_sums_by_user` says of them; `whole` is that of all rows."""
+    people = len(whole)
+    sums = np.stack([whole, *(own for *_, own in slices)], axis=1)
     drawn = np.concatenate([drawn @ sums.reshape(people, -1) for drawn in draws(people, RESAMPLES, seed)])
     # The first place is that of the rows as they are, the others are of resamples.
     both = np.concatenate([sums.sum(axis=0)[None], drawn.reshape(-1, *sums.shape[1:])])
     within, beside = _figures(both[:, 1:]), _figures(both[:, :1] - both[:, 1:])
     results, gaps = [], []
-    for number, each in enumerate(slices):
-        about = (each.dimension, each.name, int(each.rows.sum()), len(np.unique(owner[each.rows])))
+    for number, (dimension, name, own) in enumerate(slices):
+        rows, all_rows = own[:, 0, 0], whole[:, 0, 0]
+        about = (dimension, name, int(rows.sum()), int(np.count_nonzero(rows)))
         if about[-1] < FEWEST_USERS:
             results.append(SliceResult(*about, None, None, None))
             continue
@@ -98,7 +103,7 @@ def _judge(
                 Comparison(_interval(here[..., 0, RMSE] - here[..., 1, RMSE])),
             )
         )
-        if each.dimension != WARMTH and len(np.unique(owner[~each.rows])) >= FEWEST_USERS:
+        if dimension != WARMTH and np.count_nonzero(all_rows - rows) >= FEWEST_USERS:
             gap = here - there
             gaps.append(
                 Gap(*about, _interval(gap[:, 0, RMSE]), _interval(gap[:, 0, ERROR]), _interval(gap[:, 1, RMSE]))
@@ -115,20 +120,14 @@ def summary(gaps: Sequence[Gap]) -> str:
     )
 
 
-def _sums_by_user(
-    slices: Sequence[Slice], owner: Integers, people: int, truth: Floats, predictions: Sequence[Floats]
-) -> Floats:
-    """For each user, for all rows and for each slice, for each system: rows, squared, absolute and signed errors.
-
-    [users, 1 + slices, systems, 4]
-    """
-    errors = [np.asarray(predicted, np.float64) - truth for predicted in predictions]
-    terms = [[np.ones(len(error)), np.square(error), np.abs(error), error] for error in errors]
-    masks = [np.ones(len(owner), np.bool_), *(each.rows for each in slices)]
+def _sums_by_user(owner: Integers, errors: Sequence[Floats], people: int) -> Floats:
+    """Of some rows, for each user, for each system: rows, squared, absolute and signed errors, [users, systems, 4]."""
+    rows = np.bincount(owner, minlength=people)
     sums = [
-        [[np.bincount(owner[mask], term[mask], people) for term in of_system] for of_system in terms] for mask in masks
+        [rows, *(np.bincount(owner, term, people) for term in (np.square(error), np.abs(error), error))]
+        for error in errors
     ]
-    return np.moveaxis(np.array(sums), -1, 0)
+    return np.moveaxis(np.array(sums, np.float64), -1, 0)
 
 
 def _figures(sums: Floats) -> Floats:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import lapack
 
 from steps.recommender import lists
 from steps.recommender.lists import Floats, Pairs
@@ -157,10 +158,17 @@ def fit_ease(together: Floats, ridge: float) -> ItemWeights:
 
     Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
     """
-    gram = together.astype(np.float64)
-    gram[np.diag_indices_from(gram)] += ridge
-    inverse = np.linalg.inv(gram)
-    weights = -inverse / np.diag(inverse)
+    from threadpoolctl import threadpool_limits
+
+    weights = together.astype(np.float64)
+    weights[np.diag_indices_from(weights)] += ridge
+    # Symmetric and positive definite, so inverted in place by its Cholesky factor, in less than half the time.
+    with threadpool_limits(1, "blas"):
+        factor, _ = lapack.dpotrf(weights.T, lower=True, overwrite_a=True)
+        lapack.dpotri(factor, lower=True, overwrite_c=True)
+    for row in range(len(weights)):
+        weights[row + 1 :, row] = weights[row, row + 1 :]
+    weights /= -np.diag(weights).copy()
     np.fill_diagonal(weights, 0.0)
     return ItemWeights(weights.astype(np.float32))
 

@@ -44,18 +44,17 @@ def compare(reports: Sequence[Report], folders: Sequence[Path], *, seed: int) ->
     validation = {name: float(np.mean([chosen_by[place] for place in places])) for name, places in by_name.items()}
     names = sorted(by_name, key=lambda name: -validation[name])
     by_user = {name: pl.read_parquet(folders[by_name[name][0]] / FILE) for name in names}
-    best = names[0]
+    best, *others = names
+    columns = {(name, figure): by_user[name][figure].to_numpy() for name in names for figure in COMPARED}
+    figures = lists.estimates(columns, seed=seed)
+    pairs = {(name, figure): (columns[name, figure], columns[best, figure]) for name in others for figure in COMPARED}
+    to_best = lists.compare(pairs, seed=seed) if others else {}
     return {
         name: ListResult(
-            figures=lists.estimates({figure: by_user[name][figure].to_numpy() for figure in COMPARED}, seed=seed),
+            figures={figure: figures[name, figure] for figure in COMPARED},
             validation=validation[name],
             seeds=len(by_name[name]),
-            to_best=None
-            if name == best
-            else {
-                figure: lists.compare(by_user[name][figure].to_numpy(), by_user[best][figure].to_numpy(), seed=seed)
-                for figure in COMPARED
-            },
+            to_best=None if name == best else {figure: to_best[name, figure] for figure in COMPARED},
         )
         for name in names
     }

@@ -157,7 +157,7 @@ def _judge(field: _Field, moment: Moment) -> tuple[ListEvaluation, Mapping[str, 
             ranking = lists.rank(scorer, question)
             variety = lists.variety(ranking, question, field.popularity, field.vectors)
             parts[name].append({**lists.accuracy(ranking, question), **variety})
-            tops[name].append(ranking.top[:, : lists.LENGTH])
+            tops[name].append(ranking.top)
         owners.append(requests.owner)
         wanted += int(question.wanted.sum())
     by_user = {
@@ -165,6 +165,17 @@ def _judge(field: _Field, moment: Moment) -> tuple[ListEvaluation, Mapping[str, 
         for name, found in parts.items()
     }
     titles, seed = field.asked.titles, field.seed
+    figures = lists.estimates(
+        {(name, figure): values for name, found in by_user.items() for figure, values in found.items()}, seed=seed
+    )
+    compared = lists.compare(
+        {
+            (name, figure): (by_user[MODEL][figure], by_user[name][figure])
+            for name in field.fitted
+            for figure in COMPARED
+        },
+        seed=seed,
+    )
     evaluation = ListEvaluation(
         judged_on=field.asked.split.judged_on,
         users=len(by_user[MODEL][COMPARED[0]]),
@@ -173,21 +184,16 @@ def _judge(field: _Field, moment: Moment) -> tuple[ListEvaluation, Mapping[str, 
         distance_of=field.distance_of,
         systems={
             name: ListQuality(
-                figures=lists.estimates(figures, seed=seed),
+                figures={figure: figures[name, figure] for figure in found},
                 coverage=lists.coverage(np.concatenate(tops[name]), titles),
                 gini=lists.gini(np.concatenate(tops[name]), titles),
                 validation=field.validation[name],
                 choices=field.fitted[name].choices if name in field.fitted else {},
             )
-            for name, figures in by_user.items()
+            for name, found in by_user.items()
         },
         best_baseline=max(field.fitted, key=lambda name: field.validation[name] or 0.0),
-        comparisons={
-            name: {
-                figure: lists.compare(by_user[MODEL][figure], by_user[name][figure], seed=seed) for figure in COMPARED
-            }
-            for name in field.fitted
-        },
+        comparisons={name: {figure: compared[name, figure] for figure in COMPARED} for name in field.fitted},
         seed=seed,
     )
     return evaluation, by_user[MODEL], np.concatenate(owners)

@@ -4,9 +4,10 @@ Nothing is sampled: metrics over a few drawn titles put systems into another ord
 (Krichene and Rendle, On Sampled Metrics for Item Recommendation, KDD 2020).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from steps.recommender.vocabulary import OOV_ROW
 
 Floats = npt.NDArray[np.floating[Any]]
 Rows = npt.NDArray[np.integer[Any]]
+Key = TypeVar("Key", bound=Hashable)
+"""What names figures."""
 
 CUTOFFS: Final = (1, 5, 10, 20, 50, 100)
 """The lengths of lists for which there are figures."""
@@ -39,8 +42,9 @@ class Pairs:
     def of(cls, owner: Rows, title: Rows) -> "Pairs":
         """Pairs in any order, each once; of the unknown title there are none."""
         known = title != OOV_ROW
-        pairs = np.unique(np.stack([owner[known], title[known]], axis=1), axis=0)
-        return cls(pairs[:, 0], pairs[:, 1])
+        titles = int(title.max(initial=0)) + 1
+        pairs = np.unique(owner[known].astype(np.int64) * titles + title[known])
+        return cls(*(part.astype(np.int32) for part in np.divmod(pairs, titles)))
 
     def between(self, start: int, stop: int) -> "Pairs":
         """Those of the users at the places from `start` to `stop`, which become 0, 1, ..."""
@@ -68,7 +72,7 @@ class Ranking:
     """The titles in the order of a system's scores."""
 
     top: Rows
-    """The best for each user, [users, at most the last of `CUTOFFS`]; `OOV_ROW` where no title is left."""
+    """The best for each user, [users, at most `LENGTH`]; `OOV_ROW` where no title is left."""
     rank: Rows
     """The rank, from 1, of each pair of `Question.relevant`."""
 
@@ -80,9 +84,8 @@ Scorer = Callable[[int, int], Floats]
 def rank(scores: Scorer, question: Question) -> Ranking:
     """Rank all titles that each user has not seen; of equal scores the lower row comes first.
 
-    What a user has seen and rates again is ranked as if it had not been seen.
+    What a user has seen and rates again is ranked as if it had not been seen. What is no number is the least.
     """
-    length = min(CUTOFFS[-1], question.titles - 1)
     tops, ranks = [], []
     for start, stop in blocks(question.users, question.titles):
         scored = np.array(scores(start, stop), np.float32)
@@ -91,13 +94,36 @@ def rank(scores: Scorer, question: Question) -> Ranking:
         scored[seen.owner, seen.title] = -np.inf
         scored[:, OOV_ROW] = -np.inf
         scored[relevant.owner, relevant.title] = wanted
-        order = np.argsort(-scored, axis=1, kind="stable").astype(np.int32)
-        place = np.empty_like(order)
-        np.put_along_axis(place, order, np.arange(question.titles, dtype=np.int32)[None, :], axis=1)
-        best = order[:, :length]
-        tops.append(np.where(np.isneginf(np.take_along_axis(scored, best, axis=1)), OOV_ROW, best))
-        ranks.append(place[relevant.owner, relevant.title] + 1)
+        scored[np.isnan(scored)] = -np.inf
+        # Numbers alone are sorted ten times as quickly as titles by them, and say how many are better.
+        ascending = np.sort(scored, axis=1)
+        tops.append(_best(scored, ascending[:, -min(LENGTH, question.titles - 1) :]))
+        ranks.append(_ranks(scored, ascending, relevant))
     return Ranking(np.concatenate(tops), np.concatenate(ranks))
+
+
+def _best(scored: Floats, greatest: Floats) -> Rows:
+    """The titles that have the `greatest` scores, [users, length], which ascend; `OOV_ROW` where they are infinite."""
+    user, title = np.nonzero(scored >= greatest[:, :1])
+    score = scored[user, title]
+    order = np.lexsort((-score, user))
+    starts = np.searchsorted(user, np.arange(len(scored)))
+    best = title[order][starts[:, None] + np.arange(greatest.shape[1])]
+    return np.where(np.isneginf(greatest[:, ::-1]), OOV_ROW, best).astype(np.int32)
+
+
+def _ranks(scored: Floats, ascending: Floats, pairs: Pairs) -> Rows:
+    """The rank of each pair, where each row of `ascending` has the scores of one user in order."""
+    ranks = np.empty(len(pairs.owner), np.int32)
+    ends = np.searchsorted(pairs.owner, np.arange(len(scored) + 1))
+    for user, (start, stop) in enumerate(pairwise(ends)):
+        titles = pairs.title[start:stop]
+        score = scored[user, titles]
+        first, last = (np.searchsorted(ascending[user], score, side=side) for side in ("left", "right"))
+        ranks[start:stop] = scored.shape[1] - last + 1
+        for place in np.flatnonzero(last - first > 1):
+            ranks[start + place] += np.count_nonzero(scored[user, : titles[place]] == score[place])
+    return ranks
 
 
 def blocks(users: int, titles: int) -> Iterator[tuple[int, int]]:
@@ -142,7 +168,7 @@ def variety(ranking: Ranking, question: Question, popularity: Floats, vectors: F
     them, of `vectors` [titles, size]; Ziegler and others, WWW 2005. `popularity_lift`: by how much they are more
     popular than what the user had rated, as a share of that; Abdollahpouri and others, RMSE workshop 2019.
     """
-    top = ranking.top[:, :LENGTH]
+    top = ranking.top
     listed = top != OOV_ROW
     count = np.maximum(listed.sum(axis=1), 1)
     information = -np.log2(np.maximum(popularity, np.finfo(np.float64).tiny))
@@ -174,7 +200,7 @@ def _distances(top: Rows, listed: npt.NDArray[np.bool_], vectors: Floats) -> Flo
 
 def coverage(top: Rows, titles: int) -> float:
     """The share of the known titles that are among the first `LENGTH` of any user, of `top` as in `Ranking`."""
-    return float(len(np.setdiff1d(top[:, :LENGTH], [OOV_ROW])) / (titles - 1))
+    return float(len(np.setdiff1d(top, [OOV_ROW])) / (titles - 1))
 
 
 def gini(top: Rows, titles: int) -> float:
@@ -182,7 +208,7 @@ def gini(top: Rows, titles: int) -> float:
 
     `top` is as in `Ranking`. Fleder and Hosanagar, Management Science 55(5), 2009.
     """
-    counts = np.sort(np.bincount(top[:, :LENGTH].ravel(), minlength=titles)[OOV_ROW + 1 :])
+    counts = np.sort(np.bincount(top.ravel(), minlength=titles)[OOV_ROW + 1 :])
     total, known = counts.sum(), titles - 1
     if not total:
         return 0.0
@@ -198,8 +224,11 @@ class ListComparison:
     """How often a difference as large would come if it were chance which of the two a user's figure belongs to."""
 
 
-def estimates(figures: Mapping[str, Floats], *, seed: int) -> dict[str, Estimate]:
-    """The mean over users of each figure, with its interval: users are drawn anew, as in `metrics.Bootstrap`."""
+def estimates(figures: Mapping[Key, Floats], *, seed: int) -> dict[Key, Estimate]:
+    """The mean over users of each figure, with its interval: users are drawn anew, as in `metrics.Bootstrap`.
+
+    All figures are [users], and see the same draws, which take most of the time.
+    """
     by_user = np.stack(list(figures.values()), axis=1)
     drawn = np.concatenate([draws @ by_user for draws in metrics.draws(len(by_user), metrics.RESAMPLES, seed)])
     means = drawn / len(by_user)
@@ -209,19 +238,22 @@ def estimates(figures: Mapping[str, Floats], *, seed: int) -> dict[str, Estimate
     }
 
 
-def compare(first: Floats, second: Floats, *, seed: int) -> ListComparison:
-    """One figure of two systems, both [users].
+def compare(figures: Mapping[Key, tuple[Floats, Floats]], *, seed: int) -> dict[Key, ListComparison]:
+    """Figures of two systems, the first minus the second, all [users].
 
     The p-value is that of the paired randomisation test: signs of the users' differences are drawn at random. Smucker
     and others, A Comparison of Statistical Significance Tests for Information Retrieval Evaluation, CIKM 2007.
     """
-    difference = np.asarray(first, np.float64) - second
-    interval = estimates({"difference": difference}, seed=seed)["difference"]
+    differences = {name: np.asarray(first, np.float64) - second for name, (first, second) in figures.items()}
+    by_user = np.stack(list(differences.values()), axis=1)
+    totals, users = by_user.sum(axis=0), len(by_user)
     random = np.random.default_rng(seed)
-    block = max(1, _BLOCK_CELLS // len(difference))
-    as_large = 0
+    block = max(1, _BLOCK_CELLS // users)
+    as_large = np.zeros(len(differences), np.int64)
     for start in range(0, FLIPS, block):
-        signs = random.integers(0, 2, (min(block, FLIPS - start), len(difference)), dtype=np.int8)
-        sums = 2 * (signs @ difference) - difference.sum()
-        as_large += int((np.abs(sums) >= abs(difference.sum()) - 1e-12).sum())
-    return ListComparison(interval, (as_large + 1) / (FLIPS + 1))
+        signs = random.integers(0, 2, (min(block, FLIPS - start), users), dtype=np.int8)
+        as_large += (np.abs(2 * (signs @ by_user) - totals) >= np.abs(totals) - 1e-12).sum(axis=0)
+    return {
+        name: ListComparison(interval, (int(count) + 1) / (FLIPS + 1))
+        for (name, interval), count in zip(estimates(differences, seed=seed).items(), as_large, strict=True)
+    }

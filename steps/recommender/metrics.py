@@ -1,6 +1,6 @@
 """How good predicted ratings are, and how sure we can be of it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ class Bootstrap:
     between them are paired.
     """
 
-    def __init__(self, systems: Sequence[str], by_user: Floats, *, seed: int, resamples: int = RESAMPLES) -> None:
+    def __init__(self, systems: Sequence[Hashable], by_user: Floats, *, seed: int, resamples: int = RESAMPLES) -> None:
         """Compare `systems`, of which `sums_by_user` says what their predictions come to."""
         drawn = np.concatenate([drawn_users @ by_user for drawn_users in draws(len(by_user), resamples, seed)])
         self._systems = list(systems)
@@ -94,7 +94,7 @@ class Bootstrap:
         sums = sums_by_user(users, truth, list(predictions.values()))
         return cls(list(predictions), sums, seed=seed, resamples=resamples)
 
-    def quality(self, system: str) -> Quality:
+    def quality(self, system: Hashable) -> Quality:
         """The errors of one system."""
         column = self._systems.index(system)
         return Quality(
@@ -102,7 +102,7 @@ class Bootstrap:
             mae=estimate(self._mae[0, column], self._drawn_mae[:, column]),
         )
 
-    def compare(self, system: str, other: str) -> Comparison:
+    def compare(self, system: Hashable, other: Hashable) -> Comparison:
         """The RMSE of `system` minus that of `other`."""
         first, second = self._systems.index(system), self._systems.index(other)
         return Comparison(

@@ -78,7 +78,7 @@ def test_coverage_and_gini_are_those_by_hand() -> None:
 
 def test_a_comparison_has_the_p_value_of_its_signs() -> None:
     """Of the 8 ways to sign three equal differences 2 are as large as all of one sign."""
-    comparison = lists.compare(np.array([1.0, 1.0, 1.0]), np.zeros(3), seed=1)
+    comparison = lists.compare({"ndcg": (np.array([1.0, 1.0, 1.0]), np.zeros(3))}, seed=1)["ndcg"]
 
     assert comparison.difference.value == 1
     assert comparison.p_value == pytest.approx(2 / 8, abs=0.02)
@@ -86,7 +86,7 @@ def test_a_comparison_has_the_p_value_of_its_signs() -> None:
 
 def test_equal_systems_are_told_as_equal() -> None:
     """Without any difference the p-value is 1 and the interval is nothing."""
-    comparison = lists.compare(np.ones(5), np.ones(5), seed=1)
+    comparison = lists.compare({"ndcg": (np.ones(5), np.ones(5))}, seed=1)["ndcg"]
 
     assert (comparison.p_value, comparison.difference.low, comparison.difference.high) == (1.0, 0.0, 0.0)
 
