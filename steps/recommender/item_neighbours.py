@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from steps.recommender.baselines import Bias, Floats
 from steps.recommender.data import Columns
 from steps.recommender.vocabulary import OOV_ROW
+
+Integers = npt.NDArray[np.integer[Any]]
 
 NEIGHBOURS: Final = 20
 """How many of a user's ratings, those of the most similar titles, count for a title."""
@@ -22,7 +25,22 @@ static."""
 MOST_TITLES: Final = 20_000
 """Beyond that many titles a similarity for each two of them does not fit."""
 
+_ROWS: Final = 256  # of one user, looked up together: bounds memory, and keeps what comes later out
 _BLOCK_CELLS: Final = 2**23  # pairs of titles looked at together, each of several numbers of 64 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for each row's rating, all [rows]: the user's ratings, by how much they are above titles' means."""
+
+    deviation: Floats
+    """The sum over what counts of the user's ratings."""
+    ratings: Floats
+    """How many these are."""
+    similar: Floats
+    """The sum over the most similar titles, each by its similarity."""
+    similarity: Floats
+    """The sum of these similarities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +65,87 @@ class ItemNeighbours:
 
         `train` has all training rows of these users, and perhaps others.
         """
-        known = train["user"] != OOV_ROW
-        rated = {name: train[name][known] for name in ("user", "title", "rating")}
-        return self._predict(columns, columns["user"], rated, rated["user"], in_turn=False)
+        return self.rate(columns, self.evidence(columns, train))
 
     def predict_in_turn(self, columns: Columns) -> Floats:
         """The rating of each row, [rows], knowing the rows of the same `owner` of earlier moments."""
-        return self._predict(columns, columns["owner"], columns, columns["owner"], in_turn=True)
+        return self.rate(columns, self._evidence(columns, columns["owner"], columns, columns["owner"], in_turn=True))
 
-    def _predict(self, asked: Columns, asks: Floats, known: Columns, knows: Floats, *, in_turn: bool) -> Floats:
-        deviation = known["rating"] - self.titles.predict({**known, "user": np.zeros_like(known["title"])})
-        rated = self.titles.predict({**asked, "user": np.zeros_like(asked["title"])})
-        asking, knowing = np.argsort(asks, kind="stable"), np.argsort(knows, kind="stable")
+    def rate(self, columns: Columns, found: Evidence) -> Floats:
+        """What evidence makes of the titles' means, [rows]."""
+        mean = found.deviation / (found.ratings + self.damping)
+        more = found.similar - found.similarity * mean
+        return self._titles_alone(columns) + mean + more / (found.similarity + self.similarity_damping)
+
+    def evidence(self, columns: Columns, train: Columns) -> Evidence:
+        """What `predict` rests on, whatever the damping."""
+        known = train["user"] != OOV_ROW
+        rated = {name: train[name][known] for name in ("user", "title", "rating", "timestamp")}
+        return self._evidence(columns, columns["user"], rated, rated["user"], in_turn=False)
+
+    def _evidence(self, asked: Columns, asks: Floats, known: Columns, knows: Floats, *, in_turn: bool) -> Evidence:
+        deviation = known["rating"] - self._titles_alone(known)
+        found = Evidence(*np.zeros((4, len(asks))))
+        asking, knowing = (np.lexsort((rows["timestamp"], of)) for rows, of in ((asked, asks), (known, knows)))
         owners, starts = np.unique(asks[asking], return_index=True)
         first, last = (np.searchsorted(knows[knowing], owners, side=side) for side in ("left", "right"))
         for rows, begin, end in zip(np.split(asking, starts)[1:], first, last, strict=True):
             history = knowing[begin:end]
             if not len(history):
                 continue
-            may = asked["title"][rows][:, None] != known["title"][history][None, :]
+            of_user = _History(known["title"][history], deviation[history])
+            earlier = np.full(len(rows), len(history))
             if in_turn:
-                may = known["timestamp"][history][None, :] < asked["timestamp"][rows][:, None]
-            mean = (may @ deviation[history]) / (may.sum(axis=1) + self.damping)
-            similar = self.similarity[np.ix_(asked["title"][rows], known["title"][history])] * may
-            if len(history) > self.neighbours:
-                least = np.partition(similar, -self.neighbours, axis=1)[:, -self.neighbours]
-                similar[similar < least[:, None]] = 0.0
-            more = similar @ deviation[history] - similar.sum(axis=1) * mean
-            rated[rows] += mean + more / (similar.sum(axis=1) + self.similarity_damping)
-        return rated
+                earlier = np.searchsorted(known["timestamp"][history], asked["timestamp"][rows])
+            found.deviation[rows], found.ratings[rows] = of_user.before(earlier)
+            if not in_turn:
+                own, count = of_user.of(asked["title"][rows])
+                found.deviation[rows] -= own
+                found.ratings[rows] -= count
+            for start in range(0, len(rows), _ROWS):
+                some = slice(start, start + _ROWS)
+                found.similar[rows[some]], found.similarity[rows[some]] = self._neighbours(
+                    of_user, asked["title"][rows[some]], earlier[some]
+                )
+        return found
+
+    def _neighbours(self, of_user: "_History", titles: Integers, earlier: Integers) -> tuple[Floats, Floats]:
+        """Weighted deviations of the most similar of so many `earlier` ratings, and the weights, summed; both [rows].
+
+        Rows are in order of time.
+        """
+        width = int(earlier[-1])
+        weights = self.similarity[np.ix_(titles, of_user.titles[:width])]
+        if earlier[0] < width:
+            weights *= np.arange(width) < earlier[:, None]
+        least = np.full(len(titles), np.nextafter(np.float32(0), np.float32(1)))
+        if width > self.neighbours:
+            least = np.maximum(least, np.partition(weights, -self.neighbours, axis=1)[:, -self.neighbours])
+        row, place = np.nonzero(weights >= least[:, None])
+        weight = weights[row, place].astype(np.float64)
+        similar = np.bincount(row, weight * of_user.deviation[place], len(titles))
+        return similar, np.bincount(row, weight, len(titles))
+
+    def _titles_alone(self, columns: Columns) -> Floats:
+        return self.titles.predict({**columns, "user": np.zeros_like(columns["title"])})
+
+
+class _History:
+    """One user's ratings in order of time: titles, and by how much they differ from the titles' means."""
+
+    def __init__(self, titles: Integers, deviation: Floats) -> None:
+        self.titles, self.deviation = titles, deviation
+
+    def before(self, earlier: Integers) -> tuple[Floats, Integers]:
+        """The sum of the first so many deviations, and how many these are."""
+        return np.concatenate([[0.0], np.cumsum(self.deviation)])[earlier], earlier
+
+    def of(self, titles: Integers) -> tuple[Floats, Integers]:
+        """The sum of the deviations of each title, and how many these are."""
+        order = np.argsort(self.titles, kind="stable")
+        sums = np.concatenate([[0.0], np.cumsum(self.deviation[order])])
+        first, last = (np.searchsorted(self.titles[order], titles, side=side) for side in ("left", "right"))
+        return sums[last] - sums[first], last - first
 
 
 def fit(train: Iterable[Columns], titles: Bias, damping: float, shrinkage: float = SHRINKAGE) -> ItemNeighbours:

@@ -11,6 +11,7 @@ import numpy as np
 from steps.recommender import baselines, data, item_neighbours, metrics
 from steps.recommender.baselines import Bias
 from steps.recommender.data import Columns, RatingScale
+from steps.recommender.item_neighbours import ItemNeighbours
 from steps.recommender.metrics import Floats
 from steps.recommender.stored_split import Encoding, Shard, StoredSplit, parted, together
 from steps.recommender.vocabulary import Vocabulary
@@ -72,12 +73,23 @@ def fit(split: StoredSplit) -> RatingBaselines:
     simple = fit_simple(train, validation, split.vocabulary)
     title_mean = simple["title mean"]
 
+    def chosen_and_train() -> Iterator[tuple[Columns, Columns]]:
+        for shard in split.shards(*dict.fromkeys(("train", chosen_on))):
+            rows = {part: encoding.rows(found) for part, found in shard.items()}
+            yield rows[chosen_on], rows["train"]
+
     def error(system: _Static) -> float:
-        shards = split.shards(*dict.fromkeys(("train", chosen_on)))
-        encoded = ({part: encoding.rows(rows) for part, rows in shard.items()} for shard in shards)
-        return metrics.rmse_of(
-            (rows[chosen_on]["rating"], system.rate(rows[chosen_on], rows["train"])) for rows in encoded
-        )
+        return metrics.rmse_of((asked["rating"], system.rate(asked, known)) for asked, known in chosen_and_train())
+
+    def best_damped(neighbours: ItemNeighbours) -> ItemNeighbours:
+        candidates = [replace(neighbours, damping=each) for each in baselines.USER_DAMPINGS]
+        squares = np.zeros(len(candidates))
+        for asked, known in chosen_and_train():
+            evidence = neighbours.evidence(asked, known)
+            for place, each in enumerate(candidates):
+                rated = np.clip(each.rate(asked, evidence), scale.minimum, scale.maximum)
+                squares[place] += np.sum(np.square(rated - asked["rating"]))
+        return candidates[int(np.argmin(squares))]
 
     def error_in_turn(system: _InTurn) -> float:
         return metrics.rmse_of((shard[chosen_on]["rating"], system(shard)[chosen_on]) for shard in split.shards())
@@ -92,8 +104,7 @@ def fit(split: StoredSplit) -> RatingBaselines:
     left_out = []
     if len(title_mean.titles) <= item_neighbours.MOST_TITLES:
         neighbours = item_neighbours.fit(_TrainingShards(split, encoding), title_mean, damping)
-        candidates = [replace(neighbours, damping=each) for each in baselines.USER_DAMPINGS]
-        static[NEIGHBOURS] = min((_Static(each.predict, encoding, scale) for each in candidates), key=error)
+        static[NEIGHBOURS] = _Static(best_damped(neighbours).predict, encoding, scale)
         in_turn[NEIGHBOURS] = _InTurn(neighbours.predict_in_turn, encoding, scale)
     else:
         left_out.append(
