@@ -115,14 +115,16 @@ class ItemNeighbours:
         Rows are in order of time.
         """
         width = int(earlier[-1])
-        weights = self.similarity[np.ix_(titles, of_user.titles[:width])]
+        # One index for each pair is twice as quick as two.
+        weights = self.similarity.take(titles[:, None] * np.int64(len(self.similarity)) + of_user.titles[:width])
         if earlier[0] < width:
             weights *= np.arange(width) < earlier[:, None]
         least = np.full(len(titles), np.nextafter(np.float32(0), np.float32(1)))
         if width > self.neighbours:
             least = np.maximum(least, np.partition(weights, -self.neighbours, axis=1)[:, -self.neighbours])
-        row, place = np.nonzero(weights >= least[:, None])
-        weight = weights[row, place].astype(np.float64)
+        chosen = np.flatnonzero(weights >= least[:, None])
+        row, place = np.divmod(chosen, max(width, 1))
+        weight = weights.ravel()[chosen].astype(np.float64)
         similar = np.bincount(row, weight * of_user.deviation[place], len(titles))
         return similar, np.bincount(row, weight, len(titles))
 
@@ -136,11 +138,11 @@ class _History:
     def __init__(self, titles: Integers, deviation: Floats) -> None:
         self.titles, self.deviation = titles, deviation
 
-    def before(self, earlier: Integers) -> tuple[Floats, Integers]:
+    def before(self, earlier: Integers) -> tuple[Floats, Any]:
         """The sum of the first so many deviations, and how many these are."""
         return np.concatenate([[0.0], np.cumsum(self.deviation)])[earlier], earlier
 
-    def of(self, titles: Integers) -> tuple[Floats, Integers]:
+    def of(self, titles: Integers) -> tuple[Floats, Any]:
         """The sum of the deviations of each title, and how many these are."""
         order = np.argsort(self.titles, kind="stable")
         sums = np.concatenate([[0.0], np.cumsum(self.deviation[order])])
