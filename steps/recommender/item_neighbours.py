@@ -125,8 +125,9 @@ class ItemNeighbours:
         chosen = np.flatnonzero(weights >= least[:, None])
         row, place = np.divmod(chosen, max(width, 1))
         weight = weights.ravel()[chosen].astype(np.float64)
-        similar = np.bincount(row, weight * of_user.deviation[place], len(titles))
-        return similar, np.bincount(row, weight, len(titles))
+        similar: Any = np.bincount(row, weight * of_user.deviation[place], len(titles))
+        similarity: Any = np.bincount(row, weight, len(titles))
+        return similar, similarity
 
     def _titles_alone(self, columns: Columns) -> Floats:
         return self.titles.predict({**columns, "user": np.zeros_like(columns["title"])})
