@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -96,6 +96,7 @@ WHOLE_SCORES = arrays(np.float32, (4, 9), elements=st.integers(-5, 5))  # which 
 TITLES_OF_USERS = st.sets(st.tuples(st.integers(0, 3), st.integers(1, 8)), min_size=1)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(scores=SCORED, relevant=TITLES_OF_USERS, seen=TITLES_OF_USERS)
 def test_figures_of_any_ranking_are_in_order(scores: Any, relevant: set[Any], seen: set[Any]) -> None:
     """All are from 0 to 1, longer lists find no less, a hit is at least a recall, and no title is listed twice."""
@@ -114,6 +115,7 @@ def test_figures_of_any_ranking_are_in_order(scores: Any, relevant: set[Any], se
         assert len(set(row[row > 0])) == (row > 0).sum()
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(scores=WHOLE_SCORES, relevant=TITLES_OF_USERS)
 def test_only_the_order_of_scores_counts(scores: Any, relevant: set[Any]) -> None:
     """A user's scores may be moved and stretched."""
