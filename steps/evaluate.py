@@ -15,6 +15,8 @@ from steps.tracking import TrackingMode, start_tracker
 
 if TYPE_CHECKING:
     from steps.recommender.importance import Importance
+    from steps.recommender.judged_users import Mask
+    from steps.recommender.metrics import Floats
     from steps.recommender.rerank_curves import RerankCurves
     from steps.recommender.stored_split import StoredSplit
     from steps.recommender.trained_model import TrainedModel
@@ -48,9 +50,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
 
 def _evaluate(inputs: Inputs, work: Workspace, scratch: Path) -> None:
     """Predict every part of the split, rank all titles, compare with baselines, and write figures and a page."""
-    import polars as pl
-
-    from steps.recommender import list_evaluation, trained_model
+    from steps.recommender import judged_users, list_evaluation, trained_model
     from steps.recommender.evaluation import MODEL, PREQUENTIAL, STATIC, judge, prequential_verdict, verdict
     from steps.recommender.model_rater import ModelRater
     from steps.recommender.page import build_page
@@ -61,14 +61,18 @@ def _evaluate(inputs: Inputs, work: Workspace, scratch: Path) -> None:
     trained = trained_model.load(work.input("model"), scratch / "model")
     others = trained_model.load_seeds(work.input("model"), scratch / "seeds")
     seeds = {found.config.seed: found for found in others}
+    drawn = judged_users.draw(split)
     evaluation, judged = judge(
         split,
         ModelRater(trained, split),
         seed=inputs.seed,
         of_seeds={seed: ModelRater(other, split) for seed, other in seeds.items()},
+        some=None if drawn is None else judged_users.take(split, drawn, scratch / "drawn"),
     )
     lists = list_evaluation.judge_lists(split, trained.model, trained.vocabulary, seed=inputs.seed)
     notes = [*_notes(trained, split, scratch / "again"), *evaluation.left_out, *lists.notes]
+    if drawn is not None:
+        notes.append(judged_users.note(split, drawn))
     said = [verdict(evaluation), prequential_verdict(evaluation)]
     said += [seeds_verdict(result, protocol) for protocol, result in evaluation.seeds.items()]
     print(*said, *notes, sep="\n", flush=True)
@@ -90,9 +94,7 @@ def _evaluate(inputs: Inputs, work: Workspace, scratch: Path) -> None:
         "importance": asdict(importance),
     }
     (report / "metrics.json").write_text(json.dumps(figures, indent=2))
-    predicted = pl.LazyFrame({name: judged[name, MODEL] for name in (STATIC, PREQUENTIAL)})
-    rows = pl.scan_parquet(split.folder / f"{split.judged_on}.parquet").select("user_id", "item_id", "rating")
-    pl.concat([rows, predicted], how="horizontal").sink_parquet(report / "predictions.parquet")
+    _write_predictions(split, drawn, {name: judged[name, MODEL] for name in (STATIC, PREQUENTIAL)}, report)
     if lists.by_user is not None:
         lists.by_user.write_parquet(report / "lists.parquet")
     page = build_page(
@@ -141,6 +143,18 @@ def _evaluate(inputs: Inputs, work: Workspace, scratch: Path) -> None:
         f"{evaluation.judged_on} RMSE {summary[f'{judged_on}_rmse']:.4f}, "
         f"{evaluation.best_baseline} {baseline_rmse:.4f}"
     )
+
+
+def _write_predictions(
+    split: "StoredSplit", drawn: "Mask | None", predicted: "dict[str, Floats]", folder: Path
+) -> None:
+    """What was predicted for each row that was judged, which are those of the `drawn` users, or all."""
+    import polars as pl
+
+    rows = pl.scan_parquet(split.folder / f"{split.judged_on}.parquet").select("user_id", "item_id", "rating")
+    if drawn is not None:
+        rows = rows.filter(pl.col("user_id").is_in(split.owners.filter(pl.Series(drawn)).implode()))
+    pl.concat([rows, pl.LazyFrame(predicted)], how="horizontal").sink_parquet(folder / "predictions.parquet")
 
 
 def _notes(trained: "TrainedModel", split: "StoredSplit", scratch: Path) -> list[str]:

@@ -40,8 +40,17 @@ class Bias:
 
         The user's deviation is the mean of what these deviated from the titles' own, damped by so many zeros.
         """
+        known, sums, counts = self.earlier(columns)
+        return known + sums / (counts + damping)
+
+    def earlier(self, columns: Columns) -> tuple[Floats, Floats, Floats]:
+        """What `predict_in_turn` rests on, whatever the damping, each [rows].
+
+        The title's own rating, by how much the owner's earlier ratings are above those of their titles, summed, and how
+        many these are.
+        """
         known = self.mean + self.titles[columns["title"]]
-        return known + _earlier_means(columns["owner"], columns["timestamp"], columns["rating"] - known, damping)
+        return known, *_earlier_sums(columns["owner"], columns["timestamp"], columns["rating"] - known)
 
 
 def fit_global_mean(train: Columns, users: int, titles: int) -> Bias:
@@ -86,10 +95,10 @@ def _damped_deviations(train: Columns, of: Literal["user", "title"], fitted: Bia
     return means
 
 
-def _earlier_means(
-    owner: npt.NDArray[np.int32], timestamp: npt.NDArray[np.int64], values: Floats, damping: float
-) -> Floats:
-    """For each row the damped mean of the values of the same owner's rows of earlier moments, [rows]."""
+def _earlier_sums(
+    owner: npt.NDArray[np.int32], timestamp: npt.NDArray[np.int64], values: Floats
+) -> tuple[Floats, Floats]:
+    """For each row the sum of the values of the same owner's rows of earlier moments, and their number, both [rows]."""
     order = np.lexsort((timestamp, owner))
     sums = np.concatenate([[0.0], np.cumsum(values[order], dtype=np.float64)])
     places = np.arange(len(order))
@@ -97,6 +106,6 @@ def _earlier_means(
     new_moment = new_owner | (np.diff(timestamp[order], prepend=-1) != 0)
     first = np.maximum.accumulate(np.where(new_owner, places, 0))
     moment = np.maximum.accumulate(np.where(new_moment, places, 0))
-    means = np.empty(len(order))
-    means[order] = (sums[moment] - sums[first]) / (moment - first + damping)
-    return means
+    found = np.empty((2, len(order)))
+    found[:, order] = sums[moment] - sums[first], moment - first
+    return found[0], found[1]

@@ -77,9 +77,16 @@ class Evaluation:
 
 
 def judge(
-    split: StoredSplit, model: Rater, *, seed: int, of_seeds: Mapping[int, Rater] | None = None
+    split: StoredSplit,
+    model: Rater,
+    *,
+    seed: int,
+    of_seeds: Mapping[int, Rater] | None = None,
+    some: StoredSplit | None = None,
 ) -> tuple[Evaluation, JudgedRows]:
     """Compare what a `model` answers for each part of `split` with the truth and with baselines.
+
+    Where `some` has the rows of some users (`judged_users.take`), only these are judged.
 
     Static, everything is frozen where training ends. Prequentially, as strictly, the weights are frozen and the ratings
     known that the user gave at earlier moments. Both kinds are judged apart. `of_seeds` has several trainings, which
@@ -91,15 +98,16 @@ def judge(
     Of the rows of the last part come along `owner`, `name`, `item` and `rating`, and by protocol what was predicted by
     `MODEL`, by the baseline that it is compared with, and by each of `of_seeds`.
     """
-    others, judged_on, raters = rating_baselines.fit(split), split.judged_on, of_seeds or {}
+    some = some or split
+    others, judged_on, raters = rating_baselines.fit(split, some), split.judged_on, of_seeds or {}
     systems = {
         STATIC: {MODEL: model.static, **others.static},
         PREQUENTIAL: {MODEL: model.in_turn, **others.in_turn},
     }
     compared = {STATIC: others.best, PREQUENTIAL: PREQUENTIAL_BASELINE}
-    judged = JudgedRows(split.about.rows[judged_on])
+    judged = JudgedRows(some.parts[judged_on].rows)
     sums: dict[str, list[Floats]] = {part: [] for part in split.parts}
-    for shard in split.shards():
+    for shard in some.shards():
         place = shard[judged_on]["place"]
         for name in ("owner", "name", "item", "rating"):
             judged.put((name,), place, shard[judged_on][name])
@@ -115,10 +123,15 @@ def judge(
             judged.put((PREQUENTIAL, str(number)), place, rater.in_turn(shard)[judged_on])
     # Both protocols see the same draws, which take most of the time where users are many.
     of_both = [(protocol, name) for protocol, by_name in systems.items() for name in by_name]
-    bootstraps = {part: Bootstrap(of_both, np.concatenate(found), seed=seed) for part, found in sums.items()}
+    by_user = {part: np.concatenate(found) for part, found in sums.items()}
+    bootstraps = {part: Bootstrap(of_both, found, seed=seed) for part, found in by_user.items()}
     results = {
         protocol: {
-            part: _part_result(split, part, {name: found.quality((protocol, name)) for name in by_name})
+            part: PartResult(
+                rows=some.parts[part].rows,
+                users=len(by_user[part]),
+                systems={name: found.quality((protocol, name)) for name in by_name},
+            )
             for part, found in bootstraps.items()
         }
         for protocol, by_name in systems.items()
@@ -199,7 +212,3 @@ def prequential_verdict(evaluation: Evaluation) -> str:
         f"With the user's earlier ratings known: RMSE {interval(part[MODEL].rmse)}, "
         f"{PREQUENTIAL_BASELINE} {interval(part[PREQUENTIAL_BASELINE].rmse)}."
     )
-
-
-def _part_result(split: StoredSplit, part: str, systems: Mapping[str, Quality]) -> PartResult:
-    return PartResult(split.about.rows[part], int(np.count_nonzero(split.ratings[part])), systems)

@@ -1,6 +1,6 @@
 """The baselines that ratings are judged beside, fitted on training rows and chosen on validation rows."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -66,45 +66,49 @@ class _InTurn:
         return parted(np.clip(rated, self.scale.minimum, self.scale.maximum), shard)
 
 
-def fit(split: StoredSplit) -> RatingBaselines:
-    """Fit and choose all. Without validation rows, training rows choose."""
+def fit(split: StoredSplit, some: StoredSplit) -> RatingBaselines:
+    """Fit all on `split`, and choose on the validation rows of `some` of its users; without such, on training rows."""
     encoding, scale, chosen_on = split.encoding(split.vocabulary), split.about.scale, split.chosen_on
     train, validation = (encoding.columns(split.parts[part]) for part in ("train", chosen_on))
     simple = fit_simple(train, validation, split.vocabulary)
     title_mean = simple["title mean"]
 
     def chosen_and_train() -> Iterator[tuple[Columns, Columns]]:
-        for shard in split.shards(*dict.fromkeys(("train", chosen_on))):
+        for shard in some.shards(*dict.fromkeys(("train", chosen_on))):
             rows = {part: encoding.rows(found) for part, found in shard.items()}
             yield rows[chosen_on], rows["train"]
 
     def error(system: _Static) -> float:
         return metrics.rmse_of((asked["rating"], system.rate(asked, known)) for asked, known in chosen_and_train())
 
-    def best_damped(neighbours: ItemNeighbours) -> ItemNeighbours:
+    def best(answers: Iterator[tuple[Floats, Iterable[Floats]]]) -> float:
+        """The damping by which the answers, one of each, are nearest to what is true, part by part."""
+        squares = sum(
+            np.array([np.sum(np.square(np.clip(each, scale.minimum, scale.maximum) - truth)) for each in rated])
+            for truth, rated in answers
+        )
+        return baselines.USER_DAMPINGS[int(np.argmin(squares))]
+
+    def in_turn_of(title_mean: Bias) -> Iterator[tuple[Floats, Iterable[Floats]]]:
+        for shard in some.shards():
+            known, sums, counts = (
+                parted(each, shard)[chosen_on] for each in title_mean.earlier(encoding.rows(together(shard)))
+            )
+            yield shard[chosen_on]["rating"], [known + sums / (counts + each) for each in baselines.USER_DAMPINGS]
+
+    def static_of(neighbours: ItemNeighbours) -> Iterator[tuple[Floats, Iterable[Floats]]]:
         candidates = [replace(neighbours, damping=each) for each in baselines.USER_DAMPINGS]
-        squares = np.zeros(len(candidates))
         for asked, known in chosen_and_train():
             evidence = neighbours.evidence(asked, known)
-            for place, each in enumerate(candidates):
-                rated = np.clip(each.rate(asked, evidence), scale.minimum, scale.maximum)
-                squares[place] += np.sum(np.square(rated - asked["rating"]))
-        return candidates[int(np.argmin(squares))]
-
-    def error_in_turn(system: _InTurn) -> float:
-        return metrics.rmse_of((shard[chosen_on]["rating"], system(shard)[chosen_on]) for shard in split.shards())
+            yield asked["rating"], [each.rate(asked, evidence) for each in candidates]
 
     static = {name: _Static(_alone(fitted), encoding, scale) for name, fitted in simple.items()}
-    running = {
-        damping: _InTurn(partial(title_mean.predict_in_turn, damping=damping), encoding, scale)
-        for damping in baselines.USER_DAMPINGS
-    }
-    damping = min(running, key=lambda each: error_in_turn(running[each]))
-    in_turn = {PREQUENTIAL_BASELINE: running[damping]}
+    damping = best(in_turn_of(title_mean))
+    in_turn = {PREQUENTIAL_BASELINE: _InTurn(partial(title_mean.predict_in_turn, damping=damping), encoding, scale)}
     left_out = []
     if len(title_mean.titles) <= item_neighbours.MOST_TITLES:
         neighbours = item_neighbours.fit(_TrainingShards(split, encoding), title_mean, damping)
-        static[NEIGHBOURS] = _Static(best_damped(neighbours).predict, encoding, scale)
+        static[NEIGHBOURS] = _Static(replace(neighbours, damping=best(static_of(neighbours))).predict, encoding, scale)
         in_turn[NEIGHBOURS] = _InTurn(neighbours.predict_in_turn, encoding, scale)
     else:
         left_out.append(

@@ -132,12 +132,7 @@ def store_split(folder: Path, scratch: Path) -> StoredSplit:
     counted = {name: {part: _count(folder, part, column) for part in parts} for name, column in _IDS.items()}
     ids = {name: pl.concat([found["id"] for found in by.values()]).unique().sort() for name, by in counted.items()}
     ratings = {part: _of_each(ids["owner"], found) for part, found in counted["owner"].items()}
-    so_far = np.cumsum(np.sum(list(ratings.values()), axis=0))
-    _, shard_of = np.unique(np.concatenate([[0], so_far[:-1]]) // SHARD, return_inverse=True)
-    ends = {
-        part: np.concatenate([[0], np.cumsum(np.bincount(shard_of, each))]).astype(np.int64)
-        for part, each in ratings.items()
-    }
+    shard_of, ends = shards_of(ratings)
     kinds = {name: pl.Enum(known) for name, known in ids.items()}
 
     def group(rows: Rows) -> Counts:
@@ -161,6 +156,17 @@ def store_split(folder: Path, scratch: Path) -> StoredSplit:
         ratings=ratings,
         title_ratings=_of_each(ids["name"], counted["name"]["train"]),
     )
+
+
+def shards_of(ratings: Mapping[str, Counts]) -> tuple[Counts, dict[str, Counts]]:
+    """In which shard each owner is, and `StoredSplit.ends`, of owners with so many ratings in each part."""
+    so_far = np.cumsum(np.sum(list(ratings.values()), axis=0))
+    _, shard_of = np.unique(np.concatenate([[0], so_far[:-1]]) // SHARD, return_inverse=True)
+    ends = {
+        part: np.concatenate([[0], np.cumsum(np.bincount(shard_of, each))]).astype(np.int64)
+        for part, each in ratings.items()
+    }
+    return shard_of, ends
 
 
 def _count(folder: Path, part: str, column: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from steps.evaluate import main
-from steps.recommender import fairness, stored_split
+from steps.recommender import fairness, judged_users, stored_split
 
 
 @pytest.fixture(name="outputs", scope="module")
@@ -155,6 +155,33 @@ def test_many_rows_are_judged_some_users_at_a_time(
         whole, parted = (pl.read_parquet(each / "report" / f"{name}.parquet") for each in (outputs, tmp_path))
         assert whole.select(by).equals(parted.select(by))
         assert whole.drop(by).to_numpy() == pytest.approx(parted.drop(by).to_numpy(), abs=1e-4)
+
+
+def test_of_a_large_split_some_users_are_judged(
+    inputs: Path, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is answered to them is what was answered when all were judged; the page says how many they are."""
+    monkeypatch.setattr(judged_users, "MOST_ROWS", 300)
+    monkeypatch.setattr(judged_users, "FEWEST_USERS", 3)
+
+    assert evaluate(inputs, tmp_path) == 0
+
+    some, every = (pl.read_parquet(each / "report" / "predictions.parquet") for each in (tmp_path, outputs))
+    assert 0 < len(some) < len(every)
+    assert some["static"].to_numpy() == pytest.approx(
+        every.filter(pl.col("user_id").is_in(some["user_id"].unique().implode()))["static"].to_numpy()
+    )
+    found = figures(tmp_path)
+    users = int(found["notes"][-1].split()[4])
+    assert found["notes"][-1] == (
+        f"Ratings are judged of {users} users, drawn from all 30: those have about 300 of 851 rows. Everything was "
+        "fitted on all rows."
+    )
+    assert found["notes"][-1] in (tmp_path / "report" / "report.html").read_text()
+    assert found["parts"]["test"]["rows"] == len(some)
+    assert found["parts"]["test"]["users"] == some["user_id"].n_unique()
+    error = np.sqrt(np.mean((some["static"] - some["rating"]).to_numpy() ** 2))
+    assert found["parts"]["test"]["systems"]["model"]["rmse"]["value"] == pytest.approx(error, abs=1e-6)
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:
