@@ -89,24 +89,23 @@ class Inference:
         return outputs
 
     def predict_together(
-        self, servable: Servable, signature: Signature, inputs: Tensors, calls: Sequence[Call]
-    ) -> list[Tensors]:
-        """All outputs for each of several requests, whose rows (`Call.rows`) follow one another in the inputs.
+        self, servable: Servable, signature: Signature, inputs: Tensors, rows: int, calls: Sequence[Call]
+    ) -> Tensors:
+        """All outputs for several requests, whose rows (`Call.rows`) follow one another in inputs that were checked.
 
         Raises:
-            ServingError: the inputs do not fit the signature, or the model cannot answer them.
+            ServingError: the model cannot answer them.
         """
         for call in calls:
             call.version, call.signature = servable.version, signature.name
-        rows = signature.check(inputs)
         outputs = servable.run(signature, inputs, rows)
-        sizes = [call.rows for call in calls]
-        found = _split(outputs, rows, sizes)
         if self._log:
             place = (servable.name, servable.version, signature.name)
-            for call, asked, answered in zip(calls, _split(inputs, rows, sizes), found, strict=True):
+            sizes = [call.rows for call in calls]
+            parts = zip(calls, split(inputs, rows, sizes), split(outputs, rows, sizes), strict=True)
+            for call, asked, answered in parts:
                 self._log.add(place, asked, answered, call.rows, time.perf_counter() - call.started)
-        return found
+        return outputs
 
     def _log_later(self, place: Place, inputs: Tensors, call: Call, outputs: asyncio.Future[Tensors]) -> None:
         if self._log and not outputs.cancelled() and not outputs.exception():
@@ -169,8 +168,12 @@ class Inference:
         return await outputs if isinstance(outputs, asyncio.Future) else outputs, len(serialized)
 
 
-def _split(tensors: Tensors, rows: int | None, sizes: Sequence[int]) -> list[Tensors]:
-    """The tensors of each request. There may be more rows than the requests have."""
+def split(tensors: Tensors, rows: int, sizes: Sequence[int]) -> list[Tensors]:
+    """The tensors of each of several requests. There may be more rows than the requests have.
+
+    Raises:
+        ServingError: there is not one value for each row, and it matters.
+    """
     if len(sizes) == 1:
         return [tensors]
     if any(not array.ndim or len(array) != rows for array in tensors.values()):

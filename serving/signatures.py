@@ -37,7 +37,7 @@ NUMPY: Final[Mapping[str, Any]] = {
 }
 """TensorFlow's name of a type -> the type of the array that holds its values."""
 
-_COLUMN: Final = (-1,)
+COLUMN: Final = (-1,)
 """The shape of nearly every input: a value for each row."""
 
 
@@ -110,7 +110,7 @@ class Signature:
             )
         for name, spec in self.inputs.items():
             array = inputs[name]
-            if array.dtype is not spec.held or array.ndim != 1 or spec.shape != _COLUMN:
+            if array.dtype is not spec.held or array.ndim != 1 or spec.shape != COLUMN:
                 spec.check(array, self.longest_list)
         return rows_of(inputs)
 

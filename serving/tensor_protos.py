@@ -9,7 +9,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.signatures import NUMPY, Array
 
-_FIELDS: Final = {
+FIELDS: Final = {
     types_pb2.DT_FLOAT: "float_val",
     types_pb2.DT_DOUBLE: "double_val",
     types_pb2.DT_INT8: "int_val",
@@ -23,10 +23,12 @@ _FIELDS: Final = {
     types_pb2.DT_BOOL: "bool_val",
     types_pb2.DT_STRING: "string_val",
 }
+"""The number of a type -> the field of a tensor that holds values of it."""
 _TYPES: Final[dict[int, Any]] = {
-    number: np.dtype(NUMPY[types_pb2.DataType.Name(number).removeprefix("DT_").lower()]) for number in _FIELDS
+    number: np.dtype(NUMPY[types_pb2.DataType.Name(number).removeprefix("DT_").lower()]) for number in FIELDS
 }
-_NUMBERS: Final = {dtype: number for number, dtype in _TYPES.items()}
+NUMBERS: Final = {dtype: number for number, dtype in _TYPES.items()}
+"""The type of an array -> the number of the type of its tensor."""
 _INT32: Final = np.dtype(np.int32)
 _MOST_REPEATED: Final = 2**24
 """How many elements a value may stand for that is written once: more is no request but an attack."""
@@ -55,17 +57,24 @@ def to_array(name: str, proto: tensor_pb2.TensorProto) -> Array:
         if dtype.hasobject or len(content) != count * dtype.itemsize:
             raise InvalidArgument(f"Tensor proto parsing error: `{name}` has content that does not fill {shape}")
         return np.frombuffer(content, dtype).reshape(shape)
-    name_of_field = _FIELDS[proto.dtype]
-    written = getattr(proto, name_of_field)[:]
-    # Small integers lie in a field of larger ones.
-    held = _INT32 if name_of_field == "int_val" else dtype
-    values = np.fromiter(written, held, len(written)).astype(dtype, copy=False)
+    values = values_of(proto, proto.dtype)
     if len(values) != count:
         # TensorFlow's rule: the last value stands for all that are not written.
         if not len(values) or len(values) > count or count > _MOST_REPEATED:
             raise InvalidArgument(f"Tensor proto parsing error: `{name}` has {len(values)} values for {shape}")
         values = np.concatenate([values, np.repeat(values[-1:], count - len(values))])
     return values if len(shape) == 1 else values.reshape(shape)
+
+
+def values_of(proto: tensor_pb2.TensorProto, number: int) -> Array:
+    """The values in the field of the type with this number."""
+    field = FIELDS[number]
+    written = getattr(proto, field)[:]
+    dtype = _TYPES[number]
+    if field == "int_val":
+        # Small integers lie in a field of larger ones.
+        return np.fromiter(written, _INT32, len(written)).astype(dtype)
+    return np.fromiter(written, dtype, len(written))
 
 
 def _boundless(shape: list[int]) -> bool:
@@ -75,10 +84,10 @@ def _boundless(shape: list[int]) -> bool:
 
 def fill(proto: tensor_pb2.TensorProto, array: Array) -> None:
     """Write an array into a tensor of a response, in the field of its type, where clients look for it."""
-    number = _NUMBERS.get(array.dtype)
+    number = NUMBERS.get(array.dtype)
     if number is None:
         raise ServingError(Code.UNIMPLEMENTED, f"the model answers with {array.dtype}, which this server cannot send")
     proto.dtype = number
     for size in array.shape:
         proto.tensor_shape.dim.add().size = size
-    getattr(proto, _FIELDS[number]).extend(array.ravel().tolist())
+    getattr(proto, FIELDS[number]).extend(array.ravel().tolist())

@@ -2,18 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from serving.batching import Batcher, BatchingParameters
 from serving.engines.choice import ChosenEngine
 from serving.errors import Code, ServingError
 from serving.metrics import Metrics
 from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors
+
+Prepared = TypeVar("Prepared")
 
 
 class Servable(AbstractContextManager["Servable"]):
@@ -37,6 +39,7 @@ class Servable(AbstractContextManager["Servable"]):
         """A serialized `MetaGraphDef` that holds the signatures' protos."""
         self.engine = engine
         self._users = 0
+        self._prepared: dict[tuple[Callable[..., Any], str], Any] = {}
         self._metrics = metrics
         self._batchers = {
             each.name: Batcher(partial(self.run, each), executor, batching, batchable=each.batchable)
@@ -44,13 +47,29 @@ class Servable(AbstractContextManager["Servable"]):
         }
 
     def __enter__(self) -> Self:
-        self._users += 1
+        self.hold()
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    def hold(self) -> None:
+        """Keep it from being closed, until it is released as often."""
+        self._users += 1
+
+    def release(self) -> None:
+        """See `hold`."""
         self._users -= 1
+
+    def prepared(self, make: Callable[["Servable", Signature], Prepared], signature: Signature) -> Prepared:
+        """What a function makes of a signature, made once and kept as long as this is served."""
+        try:
+            return self._prepared[make, signature.name]  # type: ignore[no-any-return]
+        except KeyError:
+            made = self._prepared[make, signature.name] = make(self, signature)
+            return made
 
     def signature(self, name: str) -> Signature | None:
         """The signature of that name, or the default one for an empty name."""

@@ -1,18 +1,18 @@
 """TensorFlow Serving's REST interface over the models: from a request to its answer."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
-from weakref import WeakKeyDictionary
+from typing import Any, Final
 
 from serving import page
 from serving.errors import Code, ServingError
-from serving.inference import Call, Inference
+from serving.gathering import Gathering
+from serving.inference import Call, Inference, split
 from serving.models.servable import Servable
 from serving.rest import decode, encode, examples, paths
 from serving.rest.answer import Answer, told
 from serving.rest.connection import Reply
-from serving.rest.gathering import Gathering
 from serving.rest.parse import parse_object
 from serving.rest.typed import TypedRows
 from serving.rest.views import metadata_json, status_json
@@ -33,8 +33,7 @@ class RestApp:
         self._manager = inference.manager
         self._metrics_path = metrics_path
         self._cors = cors
-        self._gathering = Gathering(inference)
-        self._typed: WeakKeyDictionary[Servable, TypedRows | None] = WeakKeyDictionary()
+        self._gathering = Gathering(inference, JsonRows())
 
     def respond(self, method: str, path: str, body: bytes) -> Reply:
         """The answer to a request, or a coroutine of it where a model must be waited for."""
@@ -83,8 +82,9 @@ class RestApp:
                 servable = self._manager.find(target.model, target.version, target.label)
                 name = decode.signature_name(document)
                 signature = _signature(servable, name)
-                instances = document.get("instances")
-                if "inputs" not in document and self._gathering.takes(instances, servable, signature):
+                instances: Any = document.get("instances")
+                plain = isinstance(instances, list) and "inputs" not in document
+                if plain and self._gathering.takes(len(instances), servable, signature):
                     return self._gathering.add(servable, signature, instances, call)
                 inputs, as_rows = decode.decode(document, signature.inputs)
             outputs = self._inference.predict(servable, signature, inputs, call)
@@ -103,9 +103,7 @@ class RestApp:
         with suppress(ServingError):
             servable = self._manager.find(target.model, target.version, target.label)
             signature = _signature(servable, DEFAULT_SIGNATURE)
-            if servable not in self._typed:
-                self._typed[servable] = TypedRows.of(signature.inputs)
-            reader = self._typed[servable]
+            reader = servable.prepared(_reader, signature)
             inputs = reader.decode(body) if reader else None
             if inputs:
                 return servable, signature, inputs
@@ -136,6 +134,30 @@ class RestApp:
         if target.verb == "metadata":
             return metadata_json(self._manager.find(target.model, target.version, target.label))
         return status_json(self._manager.status(target.model, target.version, target.label))
+
+
+class JsonRows:
+    """What requests that are gathered need: see `Interface`."""
+
+    def inputs(self, _servable: Servable, signature: Signature, rows: list[Any]) -> Tensors:
+        """What elements of `instances` hold."""
+        inputs = decode.rows(rows, signature.inputs)
+        signature.check(inputs)
+        return inputs
+
+    def answers(
+        self, _servable: Servable, _signature: Signature, outputs: Tensors, rows: int, sizes: Sequence[int]
+    ) -> list[Answer]:
+        """Each as rows."""
+        return [Answer(200, encode.rows(each)) for each in split(outputs, rows, sizes)]
+
+    def failure(self, error: Exception) -> Answer:
+        """In words."""
+        return told(error)
+
+
+def _reader(_servable: Servable, signature: Signature) -> TypedRows | None:
+    return TypedRows.of(signature.inputs)
 
 
 def _signature(servable: Servable, name: str) -> Signature:

@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol
 import httptools
 
 from serving.errors import Code, InvalidArgument, ServingError
+from serving.gathering import Pending
 from serving.rest.answer import Answer, failure, refusal, written
-from serving.rest.gathering import Pending
 from serving.rest.heads import Head, KnownHeads
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -26,7 +26,7 @@ _IDLE_SECONDS: Final = 75.0
 _LINGER_SECONDS: Final = 5.0
 """How long a refused client may go on sending: if the connection was closed at once, it might miss the refusal."""
 
-Reply = Answer | Pending | Coroutine[Any, Any, Answer]
+Reply = Answer | Pending[Answer] | Coroutine[Any, Any, Answer]
 Respond = Callable[[str, str, bytes], Reply]
 """Method, path without query, body -> the answer, or how it is to be had where something must be waited for."""
 
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._expects_continue = False
         self._body: bytes | bytearray = b""
         self._waiting: deque[tuple[Head, bytes]] = deque()
-        self._pending: Pending | None = None
+        self._pending: Pending[Answer] | None = None
         self._task: asyncio.Task[Answer] | None = None
         self._full = False
         """Whether the client is slower to take answers than they come."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import msgspec
 import numpy as np
 
-from serving.signatures import NUMPY, Array, TensorSpec
+from serving.signatures import COLUMN, NUMPY, Array, TensorSpec
 
 _INTEGERS: Final = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _TYPES: Final[Mapping[str, type]] = {
@@ -21,7 +21,6 @@ _TYPES: Final[Mapping[str, type]] = {
     "double": float,
     **dict.fromkeys(_INTEGERS, int),
 }
-_COLUMN: Final = (-1,)
 
 
 class TypedRows:
@@ -34,7 +33,7 @@ class TypedRows:
     @classmethod
     def of(cls, specs: Mapping[str, TensorSpec]) -> Self | None:
         """The reader for these inputs, if each takes one plain value of each row."""
-        if not specs or any(spec.shape != _COLUMN or spec.dtype not in _TYPES for spec in specs.values()):
+        if not specs or any(spec.shape != COLUMN or spec.dtype not in _TYPES for spec in specs.values()):
             return None
         fields = {f"input_{place}": spec for place, spec in enumerate(specs.values())}
         try:

@@ -46,17 +46,23 @@ def service(
 ) -> grpc.GenericRpcHandler:
     """A service of methods that are `answering`, each with the type of its request, and of those that go on answering.
 
-    A stream is given `None` for a request that cannot be read. The generated services would let such a one end with the
-    code UNKNOWN, and log a traceback.
+    A method whose request has the type `None` takes bytes and answers with bytes. A stream is given `None` for a
+    request that cannot be read. The generated services would let such a one end with the code UNKNOWN, and log a
+    traceback.
     """
     handlers = {
-        key: grpc.unary_unary_rpc_method_handler(method, partial(_read, request), methodcaller("SerializeToString"))
+        key: grpc.unary_unary_rpc_method_handler(method, *_converters(request))
         for key, (method, request) in methods.items()
     } | {
-        key: grpc.unary_stream_rpc_method_handler(method, partial(_read, request), methodcaller("SerializeToString"))
+        key: grpc.unary_stream_rpc_method_handler(method, *_converters(request))
         for key, (method, request) in (streams or {}).items()
     }
     return grpc.method_handlers_generic_handler(name, handlers)
+
+
+def _converters(request: Any) -> tuple[Any, Any]:
+    """What makes a message of bytes, and bytes of a message."""
+    return (partial(_read, request), methodcaller("SerializeToString")) if request else (None, None)
 
 
 def _read(kind: Any, data: bytes) -> Any:

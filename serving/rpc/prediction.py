@@ -1,6 +1,5 @@
 """PredictionService."""
 
-import asyncio
 from typing import Any
 
 import grpc
@@ -9,7 +8,6 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     inference_pb2,
-    predict_pb2,
     regression_pb2,
 )
 
@@ -17,8 +15,9 @@ from serving.errors import Code, InvalidArgument, ServingError
 from serving.inference import Call, Inference
 from serving.models.servable import Servable
 from serving.rpc.answering import answering, service
+from serving.rpc.model_spec import describe, find
+from serving.rpc.predict import Predictor
 from serving.signatures import CLASSIFY, DEFAULT_SIGNATURE, REGRESS
-from serving.tensor_protos import fill, to_array
 
 
 class PredictionService:
@@ -26,13 +25,14 @@ class PredictionService:
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
+        self._predictor = Predictor(inference)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server takes."""
         return service(
             "tensorflow.serving.PredictionService",
             {
-                "Predict": (self.Predict, predict_pb2.PredictRequest),
+                "Predict": (self.Predict, None),
                 "Classify": (self.Classify, classification_pb2.ClassificationRequest),
                 "Regress": (self.Regress, regression_pb2.RegressionRequest),
                 "MultiInference": (self.MultiInference, inference_pb2.MultiInferenceRequest),
@@ -41,26 +41,9 @@ class PredictionService:
         )
 
     @answering
-    async def Predict(self, request: predict_pb2.PredictRequest, context: Any) -> predict_pb2.PredictResponse:
+    async def Predict(self, request: bytes, context: Any) -> bytes:
         """See predict.proto."""
-        spec = request.model_spec
-        call = Call("Predict", "GRPC", spec.name)
-        with self._inference.counted(call):
-            servable = self._find(spec)
-            name = spec.signature_name or DEFAULT_SIGNATURE
-            signature = servable.signature(name)
-            if signature is None:
-                raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-            _check_filter(request.output_filter, signature.outputs)
-            inputs = {key: to_array(key, proto) for key, proto in request.inputs.items()}
-            outputs = self._inference.predict(servable, signature, inputs, call)
-            if isinstance(outputs, asyncio.Future):
-                outputs = await outputs
-            response = predict_pb2.PredictResponse()
-            _describe(response.model_spec, servable, name)
-            for key in request.output_filter or outputs:
-                fill(response.outputs[key], outputs[key])
-            return response
+        return await self._predictor.predict(request)
 
     @answering
     async def Classify(
@@ -70,10 +53,10 @@ class PredictionService:
         spec = request.model_spec
         call = Call("Classify", "GRPC", spec.name)
         with self._inference.counted(call):
-            servable = self._find(spec)
+            servable = find(self._inference.manager, spec)
             result = await self._inference.classify(servable, spec.signature_name, request.input, call)
             response = classification_pb2.ClassificationResponse(result=result)
-            _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
+            describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
             return response
 
     @answering
@@ -84,10 +67,10 @@ class PredictionService:
         spec = request.model_spec
         call = Call("Regress", "GRPC", spec.name)
         with self._inference.counted(call):
-            servable = self._find(spec)
+            servable = find(self._inference.manager, spec)
             result = await self._inference.regress(servable, spec.signature_name, request.input, call)
             response = regression_pb2.RegressionResponse(result=result)
-            _describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
+            describe(response.model_spec, servable, spec.signature_name or DEFAULT_SIGNATURE)
             return response
 
     @answering
@@ -109,7 +92,7 @@ class PredictionService:
         self, task: inference_pb2.InferenceTask, examples: Any, result: inference_pb2.InferenceResult, call: Call
     ) -> None:
         name = task.model_spec.signature_name
-        servable = self._find(task.model_spec)
+        servable = find(self._inference.manager, task.model_spec)
         if task.method_name == CLASSIFY:
             found = await self._inference.classify(servable, name, examples, call)
             result.classification_result.CopyFrom(found)
@@ -117,7 +100,7 @@ class PredictionService:
             result.regression_result.CopyFrom(await self._inference.regress(servable, name, examples, call))
         else:
             raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
-        _describe(result.model_spec, servable, name or DEFAULT_SIGNATURE)
+        describe(result.model_spec, servable, name or DEFAULT_SIGNATURE)
 
     @answering
     async def GetModelMetadata(
@@ -131,11 +114,7 @@ class PredictionService:
         for field in request.metadata_field:
             if field != "signature_def":
                 raise InvalidArgument(f"Metadata field {field} is not supported")
-        return metadata(self._find(request.model_spec))
-
-    def _find(self, spec: Any) -> Servable:
-        version = spec.version.value if spec.HasField("version") else None
-        return self._inference.manager.find(spec.name, version, spec.version_label or None)
+        return metadata(find(self._inference.manager, request.model_spec))
 
 
 def metadata(servable: Servable) -> get_model_metadata_pb2.GetModelMetadataResponse:
@@ -148,22 +127,3 @@ def metadata(servable: Servable) -> get_model_metadata_pb2.GetModelMetadataRespo
         signatures.signature_def[name].CopyFrom(proto)
     response.metadata["signature_def"].Pack(signatures)
     return response
-
-
-def _describe(spec: Any, servable: Servable, signature: str) -> None:
-    spec.name = servable.name
-    spec.version.value = servable.version
-    spec.signature_name = signature
-
-
-def _check_filter(wanted: Any, outputs: Any) -> None:
-    seen: set[str] = set()
-    for name in wanted:
-        if name not in outputs:
-            raise InvalidArgument(
-                f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
-                f"{{{','.join(sorted(outputs))}}}."
-            )
-        if name in seen:
-            raise InvalidArgument(f"duplicate output tensor alias: {name}")
-        seen.add(name)

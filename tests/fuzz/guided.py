@@ -1,8 +1,9 @@
 """Looks for bytes that reach new branches of what reads requests, with [atheris](https://github.com/google/atheris):
 
-    pip install atheris && python -m tests.fuzz.guided -max_total_time=600 FOLDER
+    pip install atheris && python -m tests.fuzz.guided TARGET -max_total_time=600 FOLDER
 
-ends at the first that breaks something. The arguments are libFuzzer's; what is found is kept in the folder.
+ends at the first that breaks something. TARGET is `rest`, bodies of REST requests, `typed`, those of many plain rows,
+or `grpc`, requests for one row. The other arguments are libFuzzer's; what is found is kept in the folder.
 """
 
 import json
@@ -13,16 +14,23 @@ import atheris
 
 from tests.fuzz.documents import DOCUMENTS
 
-with atheris.instrument_imports(include=["serving", "tests.fuzz.parser"]):
-    from tests.fuzz import parser
+with atheris.instrument_imports(include=["serving", "tests.fuzz.parser", "tests.fuzz.typed", "tests.fuzz.one_row"]):
+    from tests.fuzz import one_row, parser, typed
+
+_BODIES = [json.dumps(document).encode() for document in DOCUMENTS]
+_PARTS = (one_row.VALUES, ("at",), ("user",))
+_ROWS = [one_row.request({name: one_row.VALUES[name] for name in names}) for names in _PARTS]
+_TYPED = [json.dumps({"instances": rows}).encode() for rows in ([typed.ROW], [typed.ROW] * 2)]
+TARGETS = {"rest": (parser.check, _BODIES), "typed": (typed.check, _TYPED), "grpc": (one_row.check, _ROWS)}
 
 
 def main() -> None:
-    """Begin with the documents that the other fuzzer changes."""
+    """Begin with requests that are as they should be."""
+    check, begin = TARGETS[sys.argv.pop(1)]
     folder = Path(sys.argv[-1])
-    for number, document in enumerate(DOCUMENTS):
-        (folder / f"document-{number}").write_text(json.dumps(document))
-    atheris.Setup(sys.argv, lambda data: parser.check(data) and None)
+    for number, data in enumerate(begin):
+        (folder / f"begin-{number}").write_bytes(data)
+    atheris.Setup(sys.argv, lambda data: check(data) and None)
     atheris.Fuzz()
 
 

@@ -31,6 +31,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from steps.recommender import warmup
 from tests.fuzz.documents import DOCUMENTS, KEYS, VALUES
 from tests.serving.running import Client, process
 from tests.serving.saved_models import echo, examples_model, half_plus
@@ -220,6 +221,7 @@ def _is_configuration(data: bytes) -> bool:
 def make_models(folder: Path) -> Path:
     """The models that are asked; the file that configures them."""
     half_plus(folder / "half" / "1", 3.0)
+    warmup.write(folder / "half" / "1", {"serving_default": {"x": "float"}}, [{"x": [1.0, 2.0]}])
     echo(folder / "echo" / "1")
     examples_model(folder / "examples" / "1")
     configs = [
@@ -240,7 +242,7 @@ def main() -> int:
     print(f"seed {given.seed}", flush=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        flags = [f"--model_config_file={make_models(folder)}", "--engine=tf", "--rest_api_timeout_in_ms=5000"]
+        flags = [f"--model_config_file={make_models(folder)}", "--rest_api_timeout_in_ms=5000"]
         client, server = stack.enter_context(process(*flags))
         fuzzer = Fuzzer(random.Random(given.seed), client)
         stack.callback(fuzzer.close)

@@ -125,3 +125,15 @@ def lookup(folder: Path) -> None:
 
     module = Lookup()
     tf.saved_model.save(module, str(folder), signatures=module.__call__)
+
+
+def later(folder: Path) -> None:
+    """A whole number, and one more, as a float."""
+
+    class Later(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, "at")])  # type: ignore[untyped-decorator]
+        def __call__(self, at: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"later": tf.cast(at + 1, tf.float64)}
+
+    module = Later()
+    tf.saved_model.save(module, str(folder), signatures=module.__call__)

@@ -10,12 +10,13 @@ import polars as pl
 
 from serving.access_log import AccessLog
 from serving.batching import BatchingParameters
+from serving.gathering import Gathering
 from serving.inference import Call, Inference
 from serving.metrics import Metrics
 from serving.models.loader import Loader
 from serving.models.manager import Manager
 from serving.prediction_log import PredictionLog, PredictionLogSettings
-from serving.rest.gathering import Gathering
+from serving.rest.app import JsonRows
 from steps.recommender import warmup
 from tests.serving.saved_models import lookup
 
@@ -36,7 +37,7 @@ def gather(
         version = max(map(int, (path.name for path in (models / name).iterdir())))
         servable = loader.load(name, version, models / name / str(version), urgent=False)
         assert servable.engine.name == ("tensorflow" if engine == "tf" else engine)
-        gathering = Gathering(Inference(Manager(loader, executor), metrics, AccessLog(0), log))
+        gathering = Gathering(Inference(Manager(loader, executor), metrics, AccessLog(0), log), JsonRows())
         answers: list[str] = []
 
         async def ask() -> None:
