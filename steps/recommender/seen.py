@@ -22,7 +22,9 @@ class SeenRatings(tf.Module):  # type: ignore[misc]
         super().__init__()
         rows = UserRows.of(train, users, _in_order_of_time, "seen")
         self._starts, self._counts = tf.constant(rows.starts, tf.int32), tf.constant(rows.counts, tf.int32)
-        self._columns = {name: tf.constant(rows.columns[name]) for name in COLUMNS}
+        # Variables, for a graph's constants are copied five times while it is saved, and may not have 2 GiB together.
+        with tf.device("CPU"):
+            self._columns = {name: tf.Variable(rows.columns[name], trainable=False) for name in COLUMNS}
 
     def of(self, user: tf.Tensor) -> Features:
         """All ratings of each user, [rows]: `title`, `rating`, `timestamp` and `known`, [rows, ratings], in order of
