@@ -27,11 +27,12 @@ def test_drawn_users_have_about_so_many_rows(split: StoredSplit, monkeypatch: py
     monkeypatch.setattr(judged_users, "FEWEST_USERS", 1)
     rows = np.sum(list(split.ratings.values()), axis=0)
 
-    drawn = judged_users.draw(split)
+    drawn, again = judged_users.draw(split), judged_users.draw(split)
 
     assert drawn is not None
+    assert again is not None
     assert 300 <= rows[drawn].sum() < 300 + rows.max()
-    assert np.array_equal(drawn, judged_users.draw(split))
+    assert np.array_equal(drawn, again)
 
 
 def test_each_part_has_users_enough(split: StoredSplit, monkeypatch: pytest.MonkeyPatch) -> None:
