@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from steps.recommender import baselines, data, item_neighbours, metrics
+from steps.recommender import baselines, bias_grid, data, item_neighbours, metrics
 from steps.recommender.baselines import Bias
 from steps.recommender.data import Columns, RatingScale
 from steps.recommender.item_neighbours import ItemNeighbours
@@ -137,10 +137,7 @@ def fit_simple(train: Columns, validation: Columns, vocabulary: Vocabulary) -> d
             key=error,
         ),
         "user + title bias": min(
-            (
-                baselines.fit_user_and_title_bias(train, users, titles, *damping)
-                for damping in product(baselines.USER_DAMPINGS, baselines.TITLE_DAMPINGS)
-            ),
+            bias_grid.fit(train, users, titles, list(product(baselines.USER_DAMPINGS, baselines.TITLE_DAMPINGS))),
             key=error,
         ),
     }

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from steps.recommender import bias_grid
 from steps.recommender.baselines import fit_global_mean, fit_title_mean, fit_user_and_title_bias
 
 TRAIN: dict[str, Any] = {
@@ -44,3 +45,14 @@ def test_the_unknown_gets_what_is_known_of_the_rest() -> None:
     asked: dict[str, Any] = {"user": np.array([0], np.int32), "title": np.array([1], np.int32)}
 
     assert fitted.predict(asked) == pytest.approx([4 + fitted.titles[1]])
+
+
+def test_several_dampings_are_fitted_as_each_alone() -> None:
+    """Side by side they come to the same, but for rounding."""
+    dampings = [(1.0, 1.0), (3.0, 0.5), (0.1, 10.0)]
+
+    for fitted, damping in zip(bias_grid.fit(TRAIN, 2, 2, dampings), dampings, strict=True):
+        alone = fit_user_and_title_bias(TRAIN, 2, 2, *damping)
+        assert fitted.mean == alone.mean
+        assert fitted.users == pytest.approx(alone.users)
+        assert fitted.titles == pytest.approx(alone.titles)
