@@ -43,7 +43,7 @@ def run(inputs: Inputs, work: Workspace) -> None:
         "lists": {name: asdict(result) for name, result in lists.items()},
     }
     (report / "metrics.json").write_text(json.dumps(figures, indent=2))
-    of_lists = list_comparison.section(lists, reports[0].judged_on)
+    of_lists = list_comparison.section(lists, reports[0])
     slices = comparison_slices.section(reports, list(results["static"]))
     learning = comparison_training.section(
         reports, list(results["static"]), [took.get(folder.name) for folder in folders]

@@ -16,7 +16,8 @@ def fit(train: Columns, users: int, titles: int, dampings: Sequence[tuple[float,
     """What `baselines.fit_user_and_title_bias` fits, for each damping of users and of titles."""
     mean = baselines.fit_global_mean(train, users, titles).mean
     by_user, by_title = np.array(dampings).T
-    of_users, of_titles = np.zeros((users + 1, len(dampings))), np.zeros((titles + 1, len(dampings)))
+    of_users: Floats = np.zeros((users + 1, len(dampings)))
+    of_titles: Floats = np.zeros((titles + 1, len(dampings)))
     for _ in range(baselines.BIAS_ROUNDS):
         of_titles = _damped_deviations(train, "title", mean, by_title, len(of_titles), of_users)
         of_users = _damped_deviations(train, "user", mean, by_user, len(of_users), of_titles)

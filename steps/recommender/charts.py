@@ -30,7 +30,8 @@ class Line:
 
 def interval_chart(title: str, rows: Sequence[tuple[str, Estimate, str]], *, axis: str) -> str:
     """A dot and its interval for each (name, estimate, css class), one below the other."""
-    top, row_height, left = 6, 30, 142
+    top, row_height = 6, 30
+    left = min(max(142, 14 + 7 * max(len(name) for name, *_ in rows)), WIDTH // 2)
     height = top + row_height * len(rows) + _BOTTOM
     low, high = min(estimate.low for _, estimate, _ in rows), max(estimate.high for _, estimate, _ in rows)
     x, ticks = _axis(low, high, left, WIDTH - _RIGHT)

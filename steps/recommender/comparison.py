@@ -12,8 +12,12 @@ import polars as pl
 from steps.entry import StepError
 from steps.recommender import charts, document
 from steps.recommender.data import require_files
-from steps.recommender.metrics import Bootstrap, Comparison, Quality
+from steps.recommender.metrics import Bootstrap, Comparison, Estimate, Quality
 
+ABOUT: Final = {
+    "static": "Everything is frozen where training ends.",
+    "prequential": "Weights are frozen, and each rating is predicted knowing the user's ratings of earlier moments.",
+}
 PROTOCOLS: Final = {"static": "parts", "prequential": "prequential"}
 """Each protocol and its key in `metrics.json`."""
 
@@ -35,6 +39,15 @@ class Report:
     def rmse(self, protocol: str) -> float:
         """On the rows that it was judged on."""
         return float(self.figures[PROTOCOLS[protocol]][self.judged_on]["systems"]["model"]["rmse"]["value"])
+
+    def baselines(self, protocol: str, part: str) -> dict[str, Quality]:
+        """The errors of the baselines, by name, on the same rows as the model's."""
+        found = self.figures[PROTOCOLS[protocol]].get(part, {"systems": {}})["systems"]
+        return {
+            name: Quality(**{figure: Estimate(**quality[figure]) for figure in ("rmse", "mae")})
+            for name, quality in found.items()
+            if name != "model"
+        }
 
     @property
     def judged_on(self) -> str:
@@ -147,19 +160,25 @@ def build_page(
         f"Comparison: {reports[0].figures['dataset']}",
         verdicts[0],
         " ".join(verdicts[1:]),
-        [],
+        [note for note in reports[0].figures["notes"] if all(note in other.figures["notes"] for other in reports)],
         [
-            *(_section(protocol, models, judged_on) for protocol, models in results.items()),
+            *(_section(protocol, models, reports[0]) for protocol, models in results.items()),
             *more,
             document.section("How this was measured", f"<p>{method}</p>"),
         ],
     )
 
 
-def _section(protocol: str, results: Mapping[str, Result], judged_on: str) -> str:
+def _section(protocol: str, results: Mapping[str, Result], report: Report) -> str:
+    judged_on = report.judged_on
+    size = report.figures[PROTOCOLS[protocol]][judged_on]
+    baselines, chosen_by = (report.baselines(protocol, part) for part in (judged_on, "validation"))
     chart = charts.interval_chart(
         f"RMSE of every model on {judged_on}, {protocol}, with intervals",
-        [(name, result.quality.rmse, "other" if result.to_best else "model") for name, result in results.items()],
+        [
+            *((name, result.quality.rmse, "other" if result.to_best else "model") for name, result in results.items()),
+            *((name, quality.rmse, "other") for name, quality in baselines.items()),
+        ],
         axis=f"RMSE on {judged_on} (lower is better)",
     )
     rows = [
@@ -174,9 +193,24 @@ def _section(protocol: str, results: Mapping[str, Result], judged_on: str) -> st
         ]
         for name, result in results.items()
     ]
+    rows += [
+        [
+            document.text(f"{name} (baseline)"),
+            document.estimate(quality.rmse),
+            document.estimate(quality.mae),
+            "-",
+            "-",
+            f"{chosen_by[name].rmse.value:.4f}" if name in chosen_by else "-",
+            "-",
+        ]
+        for name, quality in baselines.items()
+    ]
     header = ["model", "RMSE", "MAE", "over seeds", "minus the best", "validation", "weights"]
+    about = f"{ABOUT[protocol]} {judged_on.capitalize()}: {size['rows']:,} ratings of {size['users']:,} users."
     return document.section(
-        protocol.capitalize(), document.figure(chart, ""), document.table(f"On {judged_on}.", header, rows)
+        protocol.capitalize(),
+        document.figure(chart, "Dots are RMSE, lines are 95% intervals."),
+        document.table(about, header, rows),
     )
 
 

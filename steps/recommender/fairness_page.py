@@ -12,8 +12,9 @@ def fairness_sections(
 ) -> tuple[str, ...]:
     """How good the model is on each slice, and for whom it is worse than for others."""
     about = (
-        f"RMSE on {judged_on}. What training saw is known, the rest is new. The baseline is {baseline}; the difference "
-        f"is the model's RMSE minus the baseline's. Slices of fewer than {FEWEST_USERS} users have no figures."
+        f"RMSE on {judged_on}, static. What training saw is known, the rest is new. The baseline is {baseline}; the "
+        f"difference is the model's RMSE minus the baseline's. Slices of fewer than {FEWEST_USERS} users have no "
+        "figures."
     )
     header = ["model", "baseline", "difference"]
     tables = [

@@ -72,10 +72,11 @@ def verdict(results: Mapping[str, ListResult], judged_on: str) -> str:
     return f"{sentence}, better than {', '.join(beaten)}." if beaten else f"{sentence}, surely better than none."
 
 
-def section(results: Mapping[str, ListResult], judged_on: str) -> str:
+def section(results: Mapping[str, ListResult], report: Report) -> str:
     """The part of the comparison's page that is about lists; nothing where there are none."""
     if not results:
         return ""
+    of_lists = report.figures["lists"]
     rows = [
         [
             document.text(name),
@@ -85,8 +86,21 @@ def section(results: Mapping[str, ListResult], judged_on: str) -> str:
         ]
         for name, result in results.items()
     ]
+    rows += [
+        [
+            document.text(f"{name} (baseline)"),
+            *(document.estimate(Estimate(**baseline["figures"][figure])) for figure in COMPARED),
+            *("-" for _ in COMPARED),
+            f"{baseline['validation']:.4f}",
+        ]
+        for name, baseline in of_lists["systems"].items()
+        if name != MODEL
+    ]
     header = ["model", "NDCG@10", "recall@10", "NDCG minus the best", "recall minus the best", "validation"]
-    about = f"Static: all titles ranked for the users of {judged_on} who had rated before. Above zero is better."
+    about = (
+        f"Static: all titles ranked for the {of_lists['users']:,} users of {report.judged_on} who had rated before. "
+        "Above zero is better. How each model compares with the baselines is on its own page."
+    )
     return document.section("Lists of titles", document.table(about, header, rows))
 
 

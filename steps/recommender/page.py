@@ -73,7 +73,7 @@ def _systems_section(evaluation: Evaluation) -> str:
         axis=f"RMSE on {evaluation.judged_on} (lower is better)",
     )
     return document.section(
-        "The model beside simple averages",
+        "Static: the model beside baselines",
         document.figure(chart, f"Dots are RMSE, lines are {evaluation.confidence:.0%} intervals."),
         *(_part_table(part, result) for part, result in reversed(list(evaluation.parts.items()))),
     )
@@ -96,7 +96,7 @@ def _prequential_section(evaluation: Evaluation) -> str:
         f"{PREQUENTIAL_BASELINE} is {interval(evaluation.prequential_comparison.difference, sign='+')}."
     )
     tables = (_part_table(part, result) for part, result in reversed(list(evaluation.prequential.items())))
-    return document.section("With the user's earlier ratings known", f"<p>{escape(about)}</p>", *tables)
+    return document.section("Prequential: with the user's earlier ratings known", f"<p>{escape(about)}</p>", *tables)
 
 
 def _training_section(history: Sequence[EpochResult], best_epoch: int) -> str:

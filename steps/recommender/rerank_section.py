@@ -29,7 +29,8 @@ def section(curves: RerankCurves) -> str:
         "Variety and its price",
         f"<p>Lists of {lists.LENGTH} titles for {curves.users:,} users of {curves.judged_on}, as they are served with "
         "<code>diversity</code> and <code>per_genre</code>: what they then rated is looked up. Distance is the mean of "
-        f"1 - cosine between {document.text(curves.distance_of)} of the titles of a list.</p>",
+        f"1 - cosine between {document.text(curves.distance_of)} of the titles of a list. "
+        "The dial itself compares the model's vectors.</p>",
         document.figure(dial[0], "From the best scores, at 0, to the most variety, at 1."),
         document.figure(dial[1], "How unlike the titles of a list are."),
         *tables,

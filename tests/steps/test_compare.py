@@ -61,6 +61,17 @@ def test_models_are_compared_on_the_same_rows(reports: Path, capsys: pytest.Capt
     ]
 
 
+def test_baselines_and_numbers_stand_beside(reports: Path) -> None:
+    """Those of the evaluations, of ratings under both protocols and of lists, and how much was judged."""
+    assert compare(reports) == 0
+
+    page = (reports / "report" / "report.html").read_text()
+    assert page.count("item-kNN (baseline)") == 3
+    assert page.count("title mean + user so far (baseline)") == 1
+    assert page.count("EASE (baseline)") == 1
+    assert "Test: 150 ratings of 15 users." in page
+
+
 def test_the_page_says_for_whom_which_model_is_better(reports: Path) -> None:
     """Each group of the evaluations is a row, with a column for each model."""
     assert compare(reports) == 0
