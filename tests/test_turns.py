@@ -309,6 +309,20 @@ def test_each_waits_for_one(tmp_path: Path) -> None:
     assert turns.next() is followers[0]
 
 
+def test_what_is_dear_keeps_its_place(tmp_path: Path) -> None:
+    """Those that come later and are cheap do not pass it while it is not made ready."""
+    project = Project(tmp_path)
+    made = job(outputs={"x": "volume"}, leaves={"x": "1"})
+    dear = job(inputs={"x": "s.outputs.x"})
+
+    jobs: dict[str, Any] = {"s": made, "dear": dear, **{name: job(sleep=0.2) for name in "abcd"}}
+    result = project.run("s -> dear, a, b, c, d", at_once=1, **jobs)
+
+    starts = [event.job for event in project.events if isinstance(event, JobStarted)]
+    assert set(result.jobs.values()) == {"succeeded"}
+    assert starts.index("dear") < starts.index("c")
+
+
 def test_what_is_dear_is_not_made_ready_for_one_that_may_go_on() -> None:
     """Views of inputs are made once it has closed its output."""
     under_way = {"a": _running("a")}

@@ -31,8 +31,8 @@ class Queue:
         """Whether a job could start now or later, with nothing else happening."""
         return bool(self._waiting)
 
-    def next(self, has_room: Callable[[Task], bool]) -> Task | None:
-        """Take the first job that can start now."""
+    def next(self, has_room: Callable[[Task], bool], is_time: Callable[[Task], bool]) -> Task | None:
+        """Take the first job that there is room for, if it is time to begin with it: until then, no other passes it."""
         while self._paused and self._paused[0][0] <= time.monotonic():
             heapq.heappush(self._ready, heapq.heappop(self._paused)[1])
         full = []
@@ -41,11 +41,14 @@ class Queue:
             position = heapq.heappop(self._ready)
             if position not in self._waiting:
                 continue
-            if has_room(self._tasks[position]):
+            if not has_room(self._tasks[position]):
+                full.append(position)
+            elif is_time(self._tasks[position]):
                 self._waiting.discard(position)
                 found = self._tasks[position]
             else:
                 full.append(position)
+                break
         for position in full:
             heapq.heappush(self._ready, position)
         return found

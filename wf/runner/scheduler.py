@@ -84,6 +84,8 @@ class Scheduler:
         self._turns = Turns(jobs, self._running)
         self._blocked: dict[str, _Prepared] = {}
         """Those whose job another run, or another job of this one, is carrying out."""
+        self._left: set[str] = set()
+        """Jobs of which a killed `wf` has left something."""
         self._taken_over = taken_over
         self._results = Results(plan, shared.run, store, datasets, taken_over)
         self._noted: set[tuple[str, str]] = set()
@@ -114,7 +116,7 @@ class Scheduler:
                 self._turns.withdraw_the_late()
                 while running := self._turns.next():
                     self._give_turn(running)
-                while self._turns.can_take_more and (task := self._queue.next(self._has_room)):
+                while self._turns.can_take_more and (task := self._queue.next(self._has_room, self._is_time)):
                     self._consider(task)
                 if self._queue or self._turns or self._running:
                     self._wait()
@@ -135,12 +137,13 @@ class Scheduler:
         self._shared.mailbox.interrupt()
 
     def _has_room(self, task: Task) -> bool:
-        if not self._turns.is_cheap_enough(task):
-            return False
         if task.member is None or task.member.max_parallel is None:
             return True
         begun = [*self._running.values(), *self._turns.all()]
         return sum(each.is_member_of(task.member.job) for each in begun) < task.member.max_parallel
+
+    def _is_time(self, task: Task) -> bool:
+        return self._turns.is_cheap_enough(task) and (self._turns.room > 0 or task.id not in self._left)
 
     def _consider(self, task: Task) -> None:
         """Start a job whose needs have all ended, unless its condition says no."""
@@ -202,7 +205,8 @@ class Scheduler:
             return
         if claim is not None and claim.left_by is not None and self._turns.room <= 0:
             claim.let_go()  # what a killed `wf` has left of it is looked after once there is room
-            self._queue.pause(task, POLL)
+            self._left.add(task.id)
+            self._queue.pause(task, 0)
             return
         self._blocked.pop(task.id, None)
         if self._is_done_before(prepared):  # in the moment before the claim was free
