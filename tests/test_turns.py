@@ -249,7 +249,7 @@ def test_what_an_attempt_printed_outlives_what_was_made_ready_in_vain(
     project.run("b, a", at_once=1, a=job(does=wait), b=job(exit=1, log="said\n", retry=Retry(2, backoff=0.01)))
 
     folder = project.store.layout.job(1, "b")
-    assert project.story()[-1] == "b failed: exited with code 1"
+    assert "b failed: exited with code 1" in project.story()
     assert (folder.attempt_log(1).read_text(), folder.log.read_text()) == ("said\n", "said\n")
 
 
