@@ -4,7 +4,7 @@ Each is fitted on who rated what in training, as 0 or 1, and lists for whatever 
 frozen, the user's ratings are not. What is to choose about it is chosen on validation rows.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -33,6 +33,9 @@ MOST_TITLES: Final = 20_000
 MOST_RATINGS: Final = 10_000_000
 """Beyond that many training ratings ALS is left out: it needs all of them in memory, three times 8 bytes each, and is
 trained once for each of its choices."""
+
+
+_BLOCK_CELLS: Final = 2**22  # pairs of titles
 
 
 class ListBaseline(Protocol):
@@ -116,7 +119,8 @@ class Interactions:
         """How many users rated both of two titles, [titles, titles]."""
         together = np.zeros((len(self.counts), len(self.counts)), np.float32)
         for block in self._blocks:
-            together += (block.T @ block).toarray()
+            for some in _columns(len(together)):
+                together[some] += (block[:, some].T @ block).toarray()
         return together
 
     @cached_property
@@ -139,17 +143,25 @@ class Interactions:
         return found
 
 
+def _columns(titles: int) -> Iterator[slice]:
+    """Titles that are looked at together with all others: bounds the memory that it takes beside the result."""
+    size = max(1, _BLOCK_CELLS // titles)
+    return (slice(start, start + size) for start in range(0, titles, size))
+
+
 def fit_item_neighbours(together: Floats, neighbours: int) -> ItemWeights:
     """Item-kNN: the cosine of each title's `neighbours` most similar ones.
 
     Sarwar and others, Item-based Collaborative Filtering Recommendation Algorithms, WWW 2001.
     """
     lengths = np.sqrt(np.maximum(np.diag(together), 1.0))
-    similarity = together / lengths[:, None] / lengths[None, :]
+    similarity = together / lengths[:, None]
+    similarity /= lengths[None, :]
     np.fill_diagonal(similarity, 0.0)
     if neighbours < len(similarity):
-        least = np.partition(similarity, -neighbours, axis=0)[-neighbours]
-        similarity[similarity < least] = 0.0
+        for some in _columns(len(similarity)):
+            of_some = similarity[:, some]
+            of_some[of_some < np.partition(of_some, -neighbours, axis=0)[-neighbours]] = 0.0
     return ItemWeights(sp.csr_matrix(similarity))
 
 
