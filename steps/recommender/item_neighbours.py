@@ -26,7 +26,7 @@ MOST_TITLES: Final = 20_000
 """Beyond that many titles a similarity for each two of them does not fit."""
 
 _ROWS: Final = 256  # of one user, looked up together: bounds memory, and keeps what comes later out
-_BLOCK_CELLS: Final = 2**23  # pairs of titles looked at together, each of several numbers of 64 bits
+_BLOCK_CELLS: Final = 2**21  # pairs of titles looked at together, each of several numbers of 64 bits
 
 
 @dataclass(frozen=True, slots=True)
