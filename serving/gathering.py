@@ -66,11 +66,15 @@ class _Together(Generic[Reply]):
 
 
 class Gathering(Generic[Reply]):
-    """The requests of this turn."""
+    """The requests of this turn, and of those after it as long as more come."""
 
-    def __init__(self, inference: Inference, interface: Interface[Reply]) -> None:
+    def __init__(self, inference: Inference, interface: Interface[Reply], patience: int = 0) -> None:
+        """`patience`: the answer waits until so many turns have brought no other request, or rows are enough."""
         self._inference = inference
         self._interface = interface
+        self._patience = patience
+        self._left = 0
+        self._full = False
         self._parts: list[_Together[Reply]] = []
         self._last: dict[tuple[Servable, str], _Together[Reply]] = {}
         """The part of each signature that may have room for more rows."""
@@ -82,19 +86,30 @@ class Gathering(Generic[Reply]):
     def add(self, servable: Servable, signature: Signature, rows: list[Any], call: Call) -> Pending[Reply]:
         """Answer a request that this `takes`."""
         pending: Pending[Reply] = Pending(rows, call)
+        self._left = self._patience
         last = self._last.get((servable, signature.name))
         if last is not None and len(last.rows) + len(rows) <= _MOST_ROWS:
             last.rows += rows
             last.asked.append(pending)
+            self._full = self._full or len(last.rows) == _MOST_ROWS
             return pending
+        self._full = self._full or last is not None
         if not self._parts:
-            asyncio.get_running_loop().call_soon(self._answer_all)
+            asyncio.get_running_loop().call_soon(self._turn)
         part = self._last[servable, signature.name] = _Together(servable, signature, rows[:], [pending])
         self._parts.append(part)
         servable.hold()
         return pending
 
+    def _turn(self) -> None:
+        if self._left and not self._full:
+            self._left -= 1
+            asyncio.get_running_loop().call_soon(self._turn)
+        else:
+            self._answer_all()
+
     def _answer_all(self) -> None:
+        self._full = False
         parts = self._parts
         self._parts, self._last = [], {}
         for part in parts:

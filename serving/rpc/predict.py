@@ -19,6 +19,8 @@ from serving.signatures import DEFAULT_SIGNATURE, Signature, Tensors
 from serving.tensor_protos import fill, to_array
 
 _MOST_SPECS: Final = 1024
+_PATIENCE: Final = 4
+"""grpc.aio takes a request through several turns of the event loop, and hands the next one on meanwhile."""
 
 Reply = bytes | Exception
 
@@ -44,7 +46,7 @@ class Predictor:
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
-        self._gathering = Gathering(inference, self)
+        self._gathering = Gathering(inference, self, _PATIENCE)
         self._specs: dict[bytes, _Spec] = {}
         """The beginning of a request -> what it says."""
 
