@@ -63,7 +63,8 @@ class Bench:
             (self._folder / "out").mkdir(exist_ok=True)
             floor = Contender("loop", loop, self._project, environ if kind == "process" else {})
             wf = self._wf("wf", "run", f"{kind}-{shape}.yaml", "--no-cache", "-j2", "--backend", kind)
-            yield f"{title}, {kind}", [floor, wf, *self._peer_contenders(kind, shape)]
+            bare = [self._bare(shape)] if kind == "docker" else []
+            yield f"{title}, {kind}", [floor, *bare, wf, *self._peer_contenders(kind, shape)]
 
     def _cached(self) -> Iterator[tuple[str, list[Contender]]]:
         for kind in ("docker", "process"):
@@ -144,6 +145,10 @@ class Bench:
 
     def _wf(self, name: str, *words: str, before: Callable[[], None] = lambda: None) -> Contender:
         return Contender(name, [*WF, *words], self._project, {"PYTHONPATH": str(REPOSITORY)}, before)
+
+    def _bare(self, shape: Shape) -> Contender:
+        words = [sys.executable, "-m", "bench.bare", IMAGE, "--lanes", "1" if shape == "chain" else "2"]
+        return Contender("the engine's interface alone", words, self._project, {"PYTHONPATH": str(REPOSITORY)})
 
     def _python(self) -> Contender:
         return Contender("python -c pass", [sys.executable, "-c", "pass"], self._project)

@@ -1,16 +1,20 @@
 """The benchmark's own arithmetic and files; what it measures is for a quiet machine."""
 
+import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from bench import floor
+from bench import bare, floor
 from bench.peers import PEERS
 from bench.projects import make_project
 from bench.runner import table
 from bench.timing import Contender, Result, compare
+from wf.backends.engine import find_engine
 from wf.compile import compile_file
 
 
@@ -46,6 +50,17 @@ def test_a_contender_may_be_timed_until_it_prints_something(tmp_path: Path) -> N
     (result,) = compare([Contender("a", [sys.executable, "-c", program], tmp_path, until="reached")], 1)
     assert (tmp_path / "ended").exists()
     assert result.median < time.perf_counter() - started
+
+
+@pytest.mark.docker
+def test_the_floor_runs_as_many_containers_as_asked(base_image: str) -> None:
+    """Each lane has a holder of its own, and nothing is left."""
+    since = str(time.time())
+    bare.run(find_engine(), base_image, jobs=3, lanes=2)
+    events = ["docker", "events", "--since", since, "--until", str(time.time()), "--filter", f"label={bare.LABEL}"]
+    told = subprocess.run([*events, "--format", "{{.Action}}"], capture_output=True, text=True, check=True).stdout
+    actions = Counter(told.split())
+    assert (actions["start"], actions["destroy"]) == (3 + 2, 3 + 2)
 
 
 def test_the_workflows_are_valid(tmp_path: Path) -> None:
