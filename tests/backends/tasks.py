@@ -70,9 +70,9 @@ class Lab:
     told: list[Event] = field(default_factory=list)
     launched: int = 0
 
-    def start(self, task: Task, **changes: Any) -> tuple[Handle, Launch]:
-        """Prepare and start one task."""
-        self.backend.prepare(make_plan(self.root, task), self.told.append)
+    def start(self, task: Task, *to_come: Task, **changes: Any) -> tuple[Handle, Launch]:
+        """Prepare and start one task of a plan, which may have others."""
+        self.backend.prepare(make_plan(self.root, task, *to_come), self.told.append)
         self.launched += 1
         launch = make_launch(self.root / f"launch-{self.launched}", task, **changes)
         return self.backend.start(launch, its_turn()), launch

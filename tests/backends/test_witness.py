@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.backends.tasks import Lab
 from wf.backends.base import Exit
@@ -16,7 +17,8 @@ from wf.plan import Task
 @pytest.mark.docker
 def test_the_end_of_a_container_is_seen(lab: Lab, shell: Callable[..., Task]) -> None:
     """Also of what its first process has started and left behind."""
-    handle, launch = lab.start(shell("(exec > /dev/null 2>&1; sleep 60; touch /outputs/late) & sleep 0.3"))
+    task = shell("(exec > /dev/null 2>&1; sleep 60; touch /outputs/late) & sleep 0.3")
+    handle, launch = lab.start(task, replace(task, id="next"))
     assert b"".join(lab.backend.logs(handle)) == b""
 
     assert lab.backend.await_exit(handle)
@@ -30,11 +32,19 @@ def test_the_end_of_a_container_is_seen(lab: Lab, shell: Callable[..., Task]) ->
 @pytest.mark.docker
 def test_one_that_goes_on_is_not_waited_for(lab: Lab, shell: Callable[..., Task]) -> None:
     """The engine will tell of its end."""
-    handle, _ = lab.start(shell("sleep 60"))
+    handle, _ = lab.start(shell("sleep 60"), shell("true", id="next"))
     began = time.monotonic()
     assert not lab.backend.await_exit(handle)
     assert time.monotonic() - began < 30
     lab.backend.stop(handle, kill=True)
+    lab.finish(handle)
+
+
+@pytest.mark.docker
+def test_the_end_of_the_last_is_told_by_the_engine(lab: Lab, shell: Callable[..., Task]) -> None:
+    """Nobody could start sooner, and to ask for its process holds its log up."""
+    handle, _ = lab.start(shell("true"))
+    assert lab.backend.await_exit(handle) is False
     lab.finish(handle)
 
 

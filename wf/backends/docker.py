@@ -345,7 +345,9 @@ class DockerBackend:
         )
 
     def _watch(self, engine: Engine, container: str) -> Witness | None:
-        if not engine.is_local:
+        # Asked about a container that ends at once, an engine answers when it has taken that apart: nobody waits for it
+        # where no other task could start sooner.
+        if not engine.is_local or not self._to_come:
             return None
         # Whatever is wrong will be said when the container is waited for.
         with contextlib.suppress(OSError):
