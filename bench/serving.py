@@ -187,6 +187,10 @@ def _ms(text: str, label: str) -> float:
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
 
 
+_FRAME = 5
+"""Bytes that stand before each message of gRPC: whether it is compressed, and how long it is."""
+
+
 def rpc_request(rows: int) -> bytes:
     """The message that asks for these rows."""
     import tensorflow as tf
@@ -200,8 +204,8 @@ def rpc_request(rows: int) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def check_rpc(address: str, message: bytes, rows: int) -> None:
-    """See that a server answers: the status that the load generator sees is 200 for refusals, too."""
+def check_rpc(address: str, message: bytes, rows: int) -> int:
+    """See that a server answers, in how many bytes: the status that h2load sees is 200 for refusals, too."""
     import grpc
     from tensorflow_serving.apis import predict_pb2
 
@@ -213,10 +217,14 @@ def check_rpc(address: str, message: bytes, rows: int) -> None:
             raise SystemExit(f"error: {address} refuses: {error.details()}") from error
     if len(answer.outputs["rating"].float_val) != rows:
         raise SystemExit(f"error: {address} does not answer {rows} rows but {answer}")
+    return int(answer.ByteSize())
 
 
-def rpc(address: str, message: bytes, seconds: float, scratch: Path) -> Measured:
-    """Load on gRPC by h2load, with one framed request. Latencies are from its log of every request."""
+def rpc(address: str, message: bytes, size: int, seconds: float, scratch: Path) -> Measured:
+    """Load on gRPC by h2load, with one framed request, for answers of that size: refusals have no bytes.
+
+    Latencies are from its log of every request.
+    """
     frame, log = scratch / "frame", scratch / "requests.log"
     frame.write_bytes(b"\0" + struct.pack(">I", len(message)) + message)
     log.unlink(missing_ok=True)
@@ -226,7 +234,8 @@ def rpc(address: str, message: bytes, seconds: float, scratch: Path) -> Measured
     text = subprocess.run(["h2load", *options, *headers, url], capture_output=True, text=True, check=True).stdout
     done = [line.split("\t") for line in log.read_text().splitlines()]
     micros = sorted(int(micro) for _, status, micro in done if status == "200")
-    failed = len(done) - len(micros)
+    answered = int(re.findall(r"\((\d+)\) data", text)[0]) // (_FRAME + size)
+    failed = max(0, len(done) - min(answered, len(micros)))
     rate = float(re.findall(r"finished in [\d.]+\w+, ([\d.]+) req/s", text)[0])
     return Measured(rate, micros[len(micros) // 2] / 1000, micros[len(micros) * 99 // 100] / 1000, failed)
 
@@ -333,9 +342,8 @@ def measure(scratch: Path, versions: Path, seconds: float) -> None:
         port, rpc_port = free_port(), free_port()
         arguments = [str(versions / "1"), str(port), str(rpc_port)]
         with process([sys.executable, "-c", program, *arguments], port) as (pid, _):
-            if program == plain_rpc:
-                check_rpc(f"127.0.0.1:{rpc_port}", message, 1)
-            run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", message, seconds, scratch))
+            size = check_rpc(f"127.0.0.1:{rpc_port}", message, 1) if program == plain_rpc else 0
+            run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", message, size, seconds, scratch))
     for engine in ("tf", "auto"):
         port, rpc_port = free_port(), free_port()
         flags = [f"--model_base_path={versions}", f"--rest_api_port={port}", f"--port={rpc_port}", f"--engine={engine}"]
@@ -346,8 +354,8 @@ def measure(scratch: Path, versions: Path, seconds: float) -> None:
             for what, rows in ((REST_ROW, 1), (REST_ROWS, BATCH)):
                 rest(f"127.0.0.1:{port}", rows, 1, scratch)
                 run(name, what, pid, partial(rest, f"127.0.0.1:{port}", rows, seconds, scratch))
-            check_rpc(f"127.0.0.1:{rpc_port}", message, 1)
-            run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", message, seconds, scratch))
+            size = check_rpc(f"127.0.0.1:{rpc_port}", message, 1)
+            run(name, RPC_ROW, pid, partial(rpc, f"127.0.0.1:{rpc_port}", message, size, seconds, scratch))
             newest = max(int(path.name) for path in versions.iterdir())
             swap = threading.Timer(1, lambda newest=newest: publish(versions, newest))
             swap.start()
