@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from steps.recommender import data
 from steps.recommender.stored_columns import StoredColumns
-from steps.recommender.stored_split import Counts, Rows, StoredSplit, shards_of
+from steps.recommender.stored_split import Counts, Rows, StoredSplit, in_shards
 
 MOST_ROWS: Final = 2**22
 """Of a split with more, users are drawn who have about so many together."""
@@ -44,7 +44,7 @@ def take(split: StoredSplit, drawn: Mask, scratch: Path) -> StoredSplit:
 
     What else the split says, such as how many training ratings a title has, is that of all users.
     """
-    shard_of, ends = shards_of({part: counts * drawn for part, counts in split.ratings.items()})
+    shard_of, ends = in_shards({part: counts * drawn for part, counts in split.ratings.items()})
 
     def group(rows: Rows) -> Counts:
         found: Counts = shard_of[rows["owner"]]

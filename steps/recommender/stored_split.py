@@ -16,11 +16,8 @@ import polars as pl
 from steps.recommender import data
 from steps.recommender.data import SplitDescription
 from steps.recommender.profiles import Profiles
-from steps.recommender.stored_columns import LookedUp, StoredColumns
+from steps.recommender.stored_columns import LookedUp, StoredColumns, shards_of
 from steps.recommender.vocabulary import Vocabulary
-
-SHARD: Final = 2**20
-"""Rows of a shard, but for those of its last user: tables of up to so many rows are one shard."""
 
 _IDS: Final = {"owner": "user_id", "name": "title", "item": "item_id"}
 
@@ -132,7 +129,7 @@ def store_split(folder: Path, scratch: Path) -> StoredSplit:
     counted = {name: {part: _count(folder, part, column) for part in parts} for name, column in _IDS.items()}
     ids = {name: pl.concat([found["id"] for found in by.values()]).unique().sort() for name, by in counted.items()}
     ratings = {part: _of_each(ids["owner"], found) for part, found in counted["owner"].items()}
-    shard_of, ends = shards_of(ratings)
+    shard_of, ends = in_shards(ratings)
     kinds = {name: pl.Enum(known) for name, known in ids.items()}
 
     def group(rows: Rows) -> Counts:
@@ -158,10 +155,10 @@ def store_split(folder: Path, scratch: Path) -> StoredSplit:
     )
 
 
-def shards_of(ratings: Mapping[str, Counts]) -> tuple[Counts, dict[str, Counts]]:
+def in_shards(ratings: Mapping[str, Counts]) -> tuple[Counts, dict[str, Counts]]:
     """In which shard each owner is, and `StoredSplit.ends`, of owners with so many ratings in each part."""
-    so_far = np.cumsum(np.sum(list(ratings.values()), axis=0))
-    _, shard_of = np.unique(np.concatenate([[0], so_far[:-1]]) // SHARD, return_inverse=True)
+    counts = np.sum(list(ratings.values()), axis=0)
+    shard_of = shards_of(counts, np.arange(len(counts)))
     ends = {
         part: np.concatenate([[0], np.cumsum(np.bincount(shard_of, each))]).astype(np.int64)
         for part, each in ratings.items()

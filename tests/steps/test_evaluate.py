@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from steps.evaluate import main
-from steps.recommender import fairness, judged_users, stored_split
+from steps.recommender import fairness, judged_users, stored_columns
 
 
 @pytest.fixture(name="outputs", scope="module")
@@ -145,7 +145,7 @@ def test_many_rows_are_judged_some_users_at_a_time(
     inputs: Path, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a dozen shards, where slices are judged one by one, the figures are those of one shard but for rounding."""
-    monkeypatch.setattr(stored_split, "SHARD", 60)
+    monkeypatch.setattr(stored_columns, "SHARD", 60)
     monkeypatch.setattr(fairness, "_CELLS", 1)
 
     assert evaluate(inputs, tmp_path) == 0
