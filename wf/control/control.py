@@ -55,6 +55,7 @@ class Control:
         self._address = ""
         self._closing: socket.socket | None = None
         """Where it is closed, whoever waits for somebody to ask is woken."""
+        self._waiting: threading.Thread | None = None
 
     def environment(self, job: str, project: str) -> dict[str, str]:
         """The variables that a job finds the server by: ours, and those of the `gradient` client.
@@ -88,7 +89,8 @@ class Control:
             closing.close()
         if server:
             server.stop()
-        elif listener:
+        elif listener and self._waiting:
+            self._waiting.join()  # a socket that is polled still listens, closed or not
             listener.close()
 
     def _open(self) -> str:
@@ -110,7 +112,10 @@ class Control:
         self._listener = listener
         self._closing, closed = socket.socketpair()
         address = f"http://{doorway.host}:{listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, args=[listener, closed, address], name="control", daemon=True).start()
+        self._waiting = threading.Thread(
+            target=self._serve, args=[listener, closed, address], name="control", daemon=True
+        )
+        self._waiting.start()
         return address
 
     def _serve(self, listener: "socket.socket", closed: "socket.socket", address: str) -> None:
@@ -119,7 +124,8 @@ class Control:
             waiting = select.poll()
             waiting.register(listener, select.POLLIN)
             waiting.register(closed, select.POLLIN)
-            waiting.poll()
+            if closed.fileno() in dict(waiting.poll()):
+                return
         from wf.control.server import Server
 
         with self._lock:
