@@ -1,5 +1,6 @@
 """Networks that tasks join, against a real engine."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from wf.backends.base import Exit, NotWantedError, Turn
 from wf.backends.convert import Surroundings, can_join
 from wf.backends.docker import DockerBackend
 from wf.backends.engine import find_engine
+from wf.backends.holders import Holder, Place
 from wf.settings import Settings
 
 NAMESPACE = "readlink /proc/self/ns/net"
@@ -136,6 +138,66 @@ def test_a_task_waits_for_the_network_of_the_one_that_it_follows(make_row: Calla
     holders.leave(second, untouched=False, to_come=6)
     assert row.run(1, "echo joins")
     assert len(row.holders()) == 1
+
+
+@pytest.mark.docker
+def test_a_task_that_comes_while_a_network_is_compared_waits_for_it(
+    make_row: Callable[[int], Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes milliseconds, where a network of its own takes as long as all the rest; others find nobody leaving."""
+    row = make_row(9)
+    row.run(0, "true")
+    engine, around, holders = find_engine(), row.surroundings(), row.backend._holders
+    first = holders.enter(engine, around, to_come=8)
+    compare = Holder.is_intact
+    late: list[Place] = []
+
+    def meanwhile(holder: Holder) -> bool:
+        late.extend(holders.enter(engine, around, to_come=7 - number) for number in range(2))
+        return compare(holder)
+
+    monkeypatch.setattr(Holder, "is_intact", meanwhile)
+    holder = first.holder
+    holders.leave(first, untouched=False, to_come=7)
+
+    second, third = late
+    assert second.holder is holder
+    assert holders.is_open(second)
+    assert third.holder is not holder
+    monkeypatch.undo()
+    for place in late:
+        holders.leave(place, untouched=False, to_come=5)
+
+
+@pytest.mark.docker
+def test_a_network_that_is_compared_is_waited_for(
+    make_row: Callable[[int], Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it turns out to be of no use: then the task moves."""
+    row = make_row(9)
+    row.run(0, "true")
+    engine, around, holders = find_engine(), row.surroundings(), row.backend._holders
+    first = holders.enter(engine, around, to_come=8)
+    entered, asked = threading.Event(), threading.Event()
+
+    def slowly(_: Holder) -> bool:
+        entered.set()
+        asked.wait(60)
+        return False
+
+    monkeypatch.setattr(Holder, "is_intact", slowly)
+    with ThreadPoolExecutor() as pool:
+        leaving = pool.submit(holders.leave, first, untouched=False, to_come=7)
+        entered.wait(60)
+        second = holders.enter(engine, around, to_come=7)
+        opening = pool.submit(holders.is_open, second)
+        with pytest.raises(TimeoutError):
+            opening.result(0.1)
+        asked.set()
+        assert not opening.result(60)
+        leaving.result(60)
+    holders.move(second)
+    assert second.holder is None
 
 
 @pytest.mark.docker

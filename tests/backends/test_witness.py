@@ -10,7 +10,9 @@ from msgspec.structs import replace
 
 from tests.backends.tasks import Lab
 from wf.backends.base import Exit
-from wf.backends.witness import Witness
+from wf.backends.containers import inspect
+from wf.backends.engine import find_engine
+from wf.backends.witness import ControlGroups, Witness
 from wf.plan import Task
 
 
@@ -48,12 +50,61 @@ def test_the_end_of_the_last_is_told_by_the_engine(lab: Lab, shell: Callable[...
     lab.finish(handle)
 
 
+@pytest.mark.docker
+def test_where_processes_are_listed_is_learned_from_one_container(lab: Lab, shell: Callable[..., Task]) -> None:
+    """For others the engine, which takes its time, is not asked: the kernel names their first process, and its end."""
+    task, groups = shell("sleep 60 & sleep 60"), ControlGroups()
+    (first, _), (second, _) = (lab.start(replace(task, id=name)) for name in ("a", "b"))
+    assert groups.find_first(second.id) is None  # type: ignore[attr-defined]
+    engine = find_engine()
+    groups.learn(first.id, inspect(engine, first.id)["State"]["Pid"])  # type: ignore[attr-defined]
+
+    assert groups.find_first(second.id) == inspect(engine, second.id)["State"]["Pid"]  # type: ignore[attr-defined]
+
+    for handle in (first, second):
+        lab.backend.stop(handle, kill=True)
+        lab.finish(handle)
+    assert groups.find_first(second.id) == 0  # type: ignore[attr-defined]
+
+
+def test_nothing_is_learned_from_processes_that_are_elsewhere() -> None:
+    """On another machine the number is that of another process, or of none."""
+    groups = ControlGroups()
+    groups.learn("0123456789ab", os.getpid())
+    groups.learn("0123456789ab", 0)
+    assert groups.find_first("0123456789ab") is None
+
+
+def test_a_group_within_a_group_may_hide_processes(tmp_path: Path) -> None:
+    """They are not in the list of the outer one, so an empty list says nothing; without one inside, all have ended."""
+    groups = ControlGroups(f"{tmp_path}/{{}}/cgroup.procs")
+    for name in ("plain", "nested/inner"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("plain", "nested"):
+        (tmp_path / name / "cgroup.procs").touch()
+    assert [groups.find_first(name) for name in ("plain", "nested", "gone")] == [0, None, 0]
+
+
+def test_a_list_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    """Only one that is not there is that of a container that has ended."""
+    groups = ControlGroups(f"{tmp_path}/{{}}")
+    (tmp_path / "odd").mkdir()
+    assert groups.find_first("odd") is None
+
+
 def test_a_number_says_nothing() -> None:
-    """It may be that of any process of this machine, or of none."""
-    mine, nobody = Witness("0123456789ab", os.getpid()), Witness("0123456789ab", 0)
-    assert (mine.await_end(), nobody.await_end()) == (False, False)
-    mine.close()
-    nobody.close()
+    """It may be that of any process of this machine, or of one that has ended."""
+    others, gone = Witness("0123456789ab", os.getpid()), Witness("0123456789ab", 1 << 22)
+    assert (others.await_end(), gone.await_end()) == (False, False)
+    others.close()
+    gone.close()
+
+
+def test_no_process_is_the_end() -> None:
+    """Nothing needs to be waited for."""
+    witness = Witness("0123456789ab", 0)
+    assert witness.await_end()
+    witness.close()
 
 
 def _commands() -> list[bytes]:

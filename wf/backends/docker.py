@@ -28,7 +28,7 @@ from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
 from wf.backends.questions import NOT_FOUND, Output, RefusalError
 from wf.backends.views import View, Views
-from wf.backends.witness import Witness
+from wf.backends.witness import ControlGroups, Witness
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
@@ -69,6 +69,7 @@ class DockerBackend:
         """Images that were looked for without a run."""
         self._views = Views()
         self._holders = Holders()
+        self._groups = ControlGroups()
         self._to_come: set[str] = set()
         """Tasks that nobody has begun with."""
         self._storage: tuple[Path, Surroundings] | None = None
@@ -349,10 +350,15 @@ class DockerBackend:
         # where no other task could start sooner.
         if not engine.is_local or not self._to_come:
             return None
-        # Whatever is wrong will be said when the container is waited for.
-        with contextlib.suppress(OSError):
-            return Witness(container, int(containers.inspect(engine, container)["State"]["Pid"]))
-        return None
+        pid = self._groups.find_first(container)
+        if pid is None:
+            # Whatever is wrong will be said when the container is waited for.
+            try:
+                pid = int(containers.inspect(engine, container)["State"]["Pid"])
+            except OSError:
+                return None
+            self._groups.learn(container, pid)
+        return Witness(container, pid)
 
     def _leave_network(self, container: Container) -> None:
         place, container.place = container.place, None

@@ -9,8 +9,9 @@ A holder is made for a task, which joins it, and only where enough tasks follow.
 the task's views are opened and its container is created. It carries the labels of its run, is
 removed when no task is to come, and is swept up like any other container.
 
-A task that still waits for its turn takes the network of the one that it follows. If it starts sooner, or that network
-has changed meanwhile, it moves to another one.
+A task that still waits for its turn takes the network of the one that it follows, and one that comes while a network is
+compared takes that: to wait for it takes milliseconds. If a task starts before the other has left, or that network has
+changed meanwhile, it moves to another one.
 """
 
 import threading
@@ -111,6 +112,8 @@ class Place(Struct, eq=False):
     holder: Holder | None = None
     is_free: threading.Event = field(default_factory=threading.Event)
     """Whether nobody else is in it any more."""
+    ahead: "Place | None" = None
+    """Whose holder it takes over."""
     heir: "Place | None" = None
     """The place of who joins the same holder next, if that does not move."""
 
@@ -129,6 +132,8 @@ class Holders:
         self._all: list[Holder] = []
         self._useful: set[Holder] = set()
         """All but those that were forsaken."""
+        self._leaving: list[Place] = []
+        """Places of tasks that have ended, while their holders are looked at."""
         self._tasks: Counter[str] = Counter()
         """Network -> tasks that run in one like it."""
         self._makes_more = True
@@ -147,8 +152,8 @@ class Holders:
             self._tasks[place.network] += 1
             if free := self._free.get(place.network):
                 place.holder = free.pop()
-            elif follows and follows.network == place.network and follows.holder and not follows.has_heir:
-                follows.heir, place.holder = place, follows.holder
+            elif ahead := self._find_ahead(place.network, follows):
+                ahead.heir, place.ahead, place.holder = place, ahead, ahead.holder
                 return place
             elif self._is_worth_it(place.network, to_come):
                 place.holder = Holder(engine, around)
@@ -160,7 +165,11 @@ class Holders:
         return place
 
     def is_open(self, place: Place) -> bool:
-        """Whether the task can join the holder of its place, which may have to be made first."""
+        """Whether the task can join the holder of its place, which may have to be made, or looked at, first."""
+        with self._lock:
+            is_next = place.ahead in self._leaving
+        if is_next:
+            place.is_free.wait()
         return (
             place.is_free.is_set()
             and place.holder is not None
@@ -187,13 +196,16 @@ class Holders:
         """
         with self._lock:
             self._tasks[place.network] -= 1
+            place.ahead = None
             holder = place.holder if place.is_free.is_set() else None
             if holder is None:
                 place.holder = None
                 return
+            self._leaving.append(place)
             is_wanted = place.has_heir or to_come > 0
         is_useful = untouched or (is_wanted and holder.is_intact())
         with self._lock:
+            self._leaving.remove(place)
             heir = place.heir if place.has_heir else None
             place.holder = None
             if not is_useful:
@@ -214,6 +226,13 @@ class Holders:
         problems = [problem for holder in self._all if (problem := holder.await_removal())]
         if problems:
             raise problems[0]
+
+    def _find_ahead(self, network: str, follows: Place | None) -> Place | None:
+        """Whose holder a task can wait for: that of the one that it follows, or of one that is leaving."""
+        for place in (follows, *self._leaving):
+            if place and place.network == network and place.holder and not place.has_heir:
+                return place
+        return None
 
     def _is_worth_it(self, network: str, to_come: int) -> bool:
         useful = sum(holder.network == network for holder in self._useful)
