@@ -16,7 +16,7 @@ from steps.recommender.stored_columns import StoredColumns
 from steps.recommender.stored_split import Counts, Rows, StoredSplit, in_shards
 
 MOST_ROWS: Final = 2**22
-"""Of a split with more, users are drawn who have about so many together."""
+"""Of a split with more, users are drawn until they have so many together."""
 FEWEST_USERS: Final = 1000
 """So many are drawn of each part, where it has them, however many rows that makes."""
 _SEED: Final = 0  # always the same, so that models that are compared were judged on the same rows
@@ -64,7 +64,8 @@ def _rows(stored: StoredColumns, drawn: Mask) -> Iterator[Rows]:
 
 def note(split: StoredSplit, drawn: Mask) -> str:
     """What a reader must know of it."""
+    rows = np.sum(list(split.ratings.values()), axis=0)
     return (
-        f"Ratings are judged of {np.count_nonzero(drawn):,} users, drawn from all {len(drawn):,}: those have about "
-        f"{MOST_ROWS:,} of {sum(split.about.rows.values()):,} rows. Everything was fitted on all rows."
+        f"Ratings are judged of {np.count_nonzero(drawn):,} users, drawn from all {len(drawn):,}: those have "
+        f"{rows[drawn].sum():,} of {rows.sum():,} rows. Everything was fitted on all rows."
     )

@@ -160,7 +160,7 @@ def test_many_rows_are_judged_some_users_at_a_time(
 def test_of_a_large_split_some_users_are_judged(
     inputs: Path, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is answered to them is what was answered when all were judged; the page says how many they are."""
+    """What is answered to them is what was answered when all were judged; the page says how many they and theirs are."""
     monkeypatch.setattr(judged_users, "MOST_ROWS", 300)
     monkeypatch.setattr(judged_users, "FEWEST_USERS", 3)
 
@@ -172,10 +172,9 @@ def test_of_a_large_split_some_users_are_judged(
         every.filter(pl.col("user_id").is_in(some["user_id"].unique().implode()))["static"].to_numpy()
     )
     found = figures(tmp_path)
-    users = int(found["notes"][-1].split()[4])
     assert found["notes"][-1] == (
-        f"Ratings are judged of {users} users, drawn from all 30: those have about 300 of 851 rows. Everything was "
-        "fitted on all rows."
+        "Ratings are judged of 11 users, drawn from all 30: those have 315 of 851 rows. Everything was fitted on all "
+        "rows."
     )
     assert found["notes"][-1] in (tmp_path / "report" / "report.html").read_text()
     assert found["parts"]["test"]["rows"] == len(some)

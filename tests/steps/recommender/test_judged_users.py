@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from steps.recommender import judged_users
@@ -44,6 +45,22 @@ def test_each_part_has_users_enough(split: StoredSplit, monkeypatch: pytest.Monk
 
     assert drawn is not None
     assert all(np.count_nonzero(of_part[drawn]) >= 12 for of_part in split.ratings.values())
+
+
+def test_readers_are_told_how_many_rows_they_have(split: StoredSplit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few were wanted: the least number of users may bring more."""
+    monkeypatch.setattr(judged_users, "MOST_ROWS", 10)
+    monkeypatch.setattr(judged_users, "FEWEST_USERS", 12)
+    drawn = judged_users.draw(split)
+    assert drawn is not None
+    users = pl.concat([pl.read_parquet(split.folder / f"{part}.parquet")["user_id"] for part in split.parts])
+    rows = users.is_in(split.owners.filter(pl.Series(drawn)).implode()).sum()
+    assert rows > 10
+
+    assert judged_users.note(split, drawn) == (
+        f"Ratings are judged of {np.count_nonzero(drawn)} users, drawn from all 30: those have {rows} of 851 rows. "
+        "Everything was fitted on all rows."
+    )
 
 
 def test_all_rows_of_drawn_users_are_taken(split: StoredSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
