@@ -5,7 +5,7 @@ nothing about row 0, the unknown, for which it falls back on what it knows on av
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ TITLE_DAMPINGS: Final = (1.0, 3.0, 10.0, 30.0)
 """Choices for how many ratings at the global mean are added to each title's own."""
 USER_DAMPINGS: Final = (3.0, 10.0, 30.0, 100.0)
 """The same for each user."""
-BIAS_ROUNDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +59,16 @@ def fit_global_mean(train: Columns, users: int, titles: int) -> Bias:
 
 
 def fit_title_mean(train: Columns, users: int, titles: int, damping: float) -> Bias:
-    """Say the title's mean, damped towards the global mean where ratings are few."""
+    """Say the title's mean, as if `damping` ratings at the global mean were among its own."""
     fitted = fit_global_mean(train, users, titles)
-    return replace(fitted, titles=_damped_deviations(train, "title", fitted, damping))
-
-
-def fit_user_and_title_bias(train: Columns, users: int, titles: int, user_damping: float, title_damping: float) -> Bias:
-    """Least squares for user and title deviations, each with a squared penalty, by alternating exact solutions.
-
-    Koren, Factor in the Neighbors (ACM TKDD 4(1), 2010), section 2.1, solved as the Surprise library does.
-    """
-    fitted = fit_global_mean(train, users, titles)
-    for _ in range(BIAS_ROUNDS):
-        fitted = replace(fitted, titles=_damped_deviations(train, "title", fitted, title_damping))
-        fitted = replace(fitted, users=_damped_deviations(train, "user", fitted, user_damping))
-    return fitted
-
-
-def _damped_deviations(train: Columns, of: Literal["user", "title"], fitted: Bias, damping: float) -> Floats:
-    """By how much the ratings of each user or title are above what all else in `fitted` says, [users or titles + 1].
-
-    The mean as if `damping` zeros were among them; 0 for the unknown.
-    """
-    own, other, of_others = fitted.users, "title", fitted.titles
-    if of == "title":
-        own, other, of_others = fitted.titles, "user", fitted.users
-    sums, rows = np.zeros(len(own)), np.zeros(len(own))
-    for part in data.parts(train, "user", "title", "rating"):
-        deviations = part["rating"].astype(np.float64) - fitted.mean - of_others[part[other]]
-        sums += np.bincount(part[of], weights=deviations, minlength=len(own))
-        rows += np.bincount(part[of], minlength=len(own))
+    sums, rows = np.zeros(titles + 1), np.zeros(titles + 1)
+    for part in data.parts(train, "title", "rating"):
+        deviations = part["rating"].astype(np.float64) - fitted.mean
+        sums += np.bincount(part["title"], weights=deviations, minlength=titles + 1)
+        rows += np.bincount(part["title"], minlength=titles + 1)
     means = sums / (rows + damping)
     means[OOV_ROW] = 0.0
-    return means
+    return replace(fitted, titles=means)
 
 
 def _earlier_sums(

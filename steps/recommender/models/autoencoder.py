@@ -13,7 +13,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from steps.recommender import data
-from steps.recommender.baselines import fit_user_and_title_bias
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import Columns, count_rows
 from steps.recommender.explain import Explanation
@@ -37,10 +36,12 @@ class AutoencoderModel(BiasModel):
     answers_from_rows = True
 
     def __init__(self, config: TrainingConfig, basis: Basis) -> None:
+        from steps.recommender import bias_grid  # with SciPy, which no other model waits for
+
         super().__init__(config.model_copy(update={"l2": BIAS_DAMPING}), basis)
         # Biases start where two averages are, and what a title's ratings say beside them makes its code.
-        dampings = (BIAS_DAMPING, BIAS_DAMPING)
-        expected = fit_user_and_title_bias(basis.train, self.users - 1, self.titles - 1, *dampings)
+        dampings = [(BIAS_DAMPING, BIAS_DAMPING)]
+        (expected,) = bias_grid.fit(basis.train, self.users - 1, self.titles - 1, dampings)
         for table, values in ((self.user_bias, expected.users), (self.title_bias, expected.titles)):
             table.build(())
             table.embeddings.assign(values[:, None])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from steps.recommender.baselines import fit_user_and_title_bias
+from steps.recommender import bias_grid
 from steps.recommender.config import TrainingConfig
 from steps.recommender.data import RatingScale
 from steps.recommender.features import TitleTable
@@ -104,7 +104,7 @@ def test_batches_are_of_whole_titles() -> None:
 
 def test_biases_start_where_two_averages_are() -> None:
     """Before the first step, what is known of a user and of a title alone is what two averages know."""
-    averages = fit_user_and_title_bias(TRAIN, 4, 4, module.BIAS_DAMPING, module.BIAS_DAMPING)
+    (averages,) = bias_grid.fit(TRAIN, 4, 4, [(module.BIAS_DAMPING, module.BIAS_DAMPING)])
     model = build(steps=0)
 
     assert model.user_bias.embeddings.numpy()[:, 0] == pytest.approx(averages.users)

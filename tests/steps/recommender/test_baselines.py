@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from steps.recommender import bias_grid
-from steps.recommender.baselines import fit_global_mean, fit_title_mean, fit_user_and_title_bias
+from steps.recommender.baselines import fit_global_mean, fit_title_mean
 
 TRAIN: dict[str, Any] = {
     "user": np.array([1, 1, 2], np.int32),
@@ -30,7 +30,7 @@ def test_the_title_mean_is_damped() -> None:
 
 def test_biases_are_the_penalised_least_squares_solution() -> None:
     """With damping 1 alternating steps end where the normal equations, solved at once, do."""
-    fitted = fit_user_and_title_bias(TRAIN, 2, 2, 1.0, 1.0)
+    (fitted,) = bias_grid.fit(TRAIN, 2, 2, [(1.0, 1.0)])
     # Unknowns b1, b2 (users), c1, c2 (titles); (ratings + 1) x own + the others' = the sum of the deviations 1, -1, 0.
     normal = np.array([[3, 0, 1, 1], [0, 2, 1, 0], [1, 1, 3, 0], [1, 0, 0, 2]], float)
     solution = np.linalg.solve(normal, np.array([0, 0, 1, -1], float))
@@ -41,7 +41,7 @@ def test_biases_are_the_penalised_least_squares_solution() -> None:
 
 def test_the_unknown_gets_what_is_known_of_the_rest() -> None:
     """A new user's rating of a known title is the mean and the title's bias."""
-    fitted = fit_user_and_title_bias(TRAIN, 2, 2, 1.0, 1.0)
+    (fitted,) = bias_grid.fit(TRAIN, 2, 2, [(1.0, 1.0)])
     asked: dict[str, Any] = {"user": np.array([0], np.int32), "title": np.array([1], np.int32)}
 
     assert fitted.predict(asked) == pytest.approx([4 + fitted.titles[1]])
@@ -52,7 +52,7 @@ def test_several_dampings_are_fitted_as_each_alone() -> None:
     dampings = [(1.0, 1.0), (3.0, 0.5), (0.1, 10.0)]
 
     for fitted, damping in zip(bias_grid.fit(TRAIN, 2, 2, dampings), dampings, strict=True):
-        alone = fit_user_and_title_bias(TRAIN, 2, 2, *damping)
+        (alone,) = bias_grid.fit(TRAIN, 2, 2, [damping])
         assert fitted.mean == alone.mean
         assert fitted.users == pytest.approx(alone.users)
         assert fitted.titles == pytest.approx(alone.titles)

@@ -117,7 +117,7 @@ def test_a_shard_has_all_rows_of_its_users(tmp_path: Path, monkeypatch: pytest.M
         assert np.array_equal(part["place"], np.flatnonzero(np.isin(rows["user"], part["user"])))
 
 
-@pytest.mark.parametrize("model", ["mf", "history", "retrieval", "autoencoder"])
+@pytest.mark.parametrize("model", ["mf", "history", "retrieval", "multitask", "autoencoder"])
 def test_models_of_whole_users_and_titles_learn_from_disk(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
