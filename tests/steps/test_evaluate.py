@@ -160,7 +160,7 @@ def test_many_rows_are_judged_some_users_at_a_time(
 def test_of_a_large_split_some_users_are_judged(
     inputs: Path, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is answered to them is what was answered when all were judged; the page says how many they and theirs are."""
+    """What is answered to them is what was answered when all were judged; the page says how many rows they have."""
     monkeypatch.setattr(judged_users, "MOST_ROWS", 300)
     monkeypatch.setattr(judged_users, "FEWEST_USERS", 3)
 
