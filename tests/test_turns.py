@@ -256,8 +256,8 @@ def test_what_an_attempt_printed_outlives_what_was_made_ready_in_vain(
 class _Seeing(ScriptedBackend):
     """It sees processes end before it knows how."""
 
-    def await_exit(self, handle: Handle) -> bool:
-        return True
+    def watch(self, handle: Handle, gone: Callable[[], None]) -> None:
+        gone()
 
 
 def test_a_process_that_is_gone_makes_room(tmp_path: Path) -> None:
@@ -268,6 +268,31 @@ def test_a_process_that_is_gone_makes_room(tmp_path: Path) -> None:
     result = project.run_plan(plan("a, b", tmp_path, a=job(exit=1)), at_once=1, backend=backend)
 
     assert result.jobs == {"a": "failed", "b": "succeeded"}
+
+
+class _SeeingLate(ScriptedBackend):
+    """It says of the first process of `a` that it is gone when the second one runs."""
+
+    gone: Callable[[], None] | None = None
+
+    def watch(self, handle: Handle, gone: Callable[[], None]) -> None:
+        assert isinstance(handle, FakeHandle)
+        if handle.launch.task.id == "a":
+            (self.gone or (lambda: None))()
+            self.gone = gone
+
+
+def test_a_process_that_was_gone_before_makes_no_room(tmp_path: Path) -> None:
+    """What is left of its job is another process by now."""
+    project, backend = Project(tmp_path), _SeeingLate()
+    jobs = {"a": job(exit=1, sleep=0.2, retry=Retry(2, backoff=0)), **{name: job(sleep=0.2) for name in "bcdef"}}
+
+    project.run_plan(plan("a, b, c, d, e, f", tmp_path, **jobs), at_once=1, backend=backend)
+
+    order = "".join(handle.launch.task.id for handle in backend.handles)
+    assert sorted(order) == list("aabcdef")
+    assert not order.endswith("a"), "somebody should have waited while the second process ran"
+    assert backend.most_at_once == 1
 
 
 def test_no_job_of_a_matrix_starts_while_it_is_not_known_whether_one_has_failed(tmp_path: Path) -> None:

@@ -306,6 +306,11 @@ class Task(Part, frozen=True):
     condition: Condition = SUCCESS
 
     @property
+    def fails_fast(self) -> bool:
+        """Whether its failure ends other jobs: those of its matrix."""
+        return self.member is not None and self.member.fail_fast
+
+    @property
     def may_have_views(self) -> bool:
         """Whether its `inputs_mode` makes a difference."""
         return not self.is_step and any(each.type != "string" for each in self.inputs)

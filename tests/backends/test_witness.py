@@ -1,7 +1,7 @@
 """Seeing the processes of containers end, with a real engine on this machine."""
 
 import os
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,42 +12,44 @@ from tests.backends.tasks import Lab
 from wf.backends.base import Exit
 from wf.backends.containers import inspect
 from wf.backends.engine import find_engine
-from wf.backends.witness import ControlGroups, Witness
+from wf.backends.witness import ControlGroups, await_end
 from wf.plan import Task
 
 
 @pytest.mark.docker
 def test_the_end_of_a_container_is_seen(lab: Lab, shell: Callable[..., Task]) -> None:
     """Also of what its first process has started and left behind."""
-    task = shell("(exec > /dev/null 2>&1; sleep 60; touch /outputs/late) & sleep 0.3")
+    task, gone = shell("(exec > /dev/null 2>&1; sleep 60; touch /outputs/late) & sleep 0.3"), threading.Event()
     handle, launch = lab.start(task, replace(task, id="next"))
-    assert b"".join(lab.backend.logs(handle)) == b""
 
-    assert lab.backend.await_exit(handle)
+    lab.backend.watch(handle, gone.set)
 
+    assert gone.wait(60)
     assert not any(b"touch /outputs/late" in command for command in _commands())
-    assert lab.backend.wait(handle) == Exit(0, most_processes=16384)
-    lab.backend.destroy(handle)
+    assert lab.finish(handle) == (b"", Exit(0))
     assert not (launch.outputs / "late").exists()
 
 
 @pytest.mark.docker
-def test_one_that_goes_on_is_not_waited_for(lab: Lab, shell: Callable[..., Task]) -> None:
-    """The engine will tell of its end."""
-    handle, _ = lab.start(shell("sleep 60"), shell("true", id="next"))
-    began = time.monotonic()
-    assert not lab.backend.await_exit(handle)
-    assert time.monotonic() - began < 30
+def test_one_that_goes_on_is_not_gone(lab: Lab, shell: Callable[..., Task]) -> None:
+    """Whatever it does with its output."""
+    gone = threading.Event()
+    handle, _ = lab.start(shell("exec > /dev/null 2>&1; sleep 60"), shell("true", id="next"))
+    lab.backend.watch(handle, gone.set)
+    assert not gone.wait(0.5)
     lab.backend.stop(handle, kill=True)
+    assert gone.wait(60)
     lab.finish(handle)
 
 
 @pytest.mark.docker
-def test_the_end_of_the_last_is_told_by_the_engine(lab: Lab, shell: Callable[..., Task]) -> None:
-    """Nobody could start sooner, and to ask for its process holds its log up."""
+def test_the_last_is_not_watched(lab: Lab, shell: Callable[..., Task]) -> None:
+    """Nobody could start sooner, and no network could go."""
+    gone = threading.Event()
     handle, _ = lab.start(shell("true"))
-    assert lab.backend.await_exit(handle) is False
+    lab.backend.watch(handle, gone.set)
     lab.finish(handle)
+    assert not gone.wait(0.5)
 
 
 @pytest.mark.docker
@@ -94,17 +96,23 @@ def test_a_list_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
 
 def test_a_number_says_nothing() -> None:
     """It may be that of any process of this machine, or of one that has ended."""
-    others, gone = Witness("0123456789ab", os.getpid()), Witness("0123456789ab", 1 << 22)
-    assert (others.await_end(), gone.await_end()) == (False, False)
-    others.close()
-    gone.close()
+    others, gone = os.getpid(), 1 << 22
+    assert [await_end("0123456789ab", pid, lambda: False) for pid in (others, gone)] == [False, False]
 
 
 def test_no_process_is_the_end() -> None:
     """Nothing needs to be waited for."""
-    witness = Witness("0123456789ab", 0)
-    assert witness.await_end()
-    witness.close()
+    assert await_end("0123456789ab", 0, lambda: False)
+
+
+@pytest.mark.docker
+def test_what_nobody_wants_to_know_is_not_watched(lab: Lab, shell: Callable[..., Task]) -> None:
+    """So no thread is left of a container that outlives the job."""
+    handle, _ = lab.start(shell("sleep 60"))
+    pid = inspect(find_engine(), handle.id)["State"]["Pid"]  # type: ignore[attr-defined]
+    assert not await_end(handle.id, pid, lambda: True)  # type: ignore[attr-defined]
+    lab.backend.stop(handle, kill=True)
+    lab.finish(handle)
 
 
 def _commands() -> list[bytes]:

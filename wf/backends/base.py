@@ -9,8 +9,9 @@ The life of a backend in one run:
    starts the process. Returns a handle as soon as that runs. A turn may be given up, which leaves nothing of the task;
    it may be started again later.
 3. `logs(handle)`, once, from the thread that started it: the output, standard and error together in the order of
-   writing, in chunks of any size, until the process closes it. Misses no byte. After it, from the same thread,
-   `await_exit(handle)` may say that no process of the task is left, before it is known how it ended.
+   writing, in chunks of any size, until the process closes it. Misses no byte. Before it, from the same thread,
+   `watch(handle, gone)` has `gone` called, from any thread, when no process of the task is left, if that can be seen
+   before its output and how it ended are known.
 4. `wait(handle)`: blocks until the process has ended and says how. A process that cannot be found has *not*
    succeeded. After it the outputs belong to the caller.
 5. `stop(handle, kill)`, from any thread, at any time: asks the process and its children to end (SIGTERM), or ends
@@ -34,7 +35,7 @@ without making or fetching anything.
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -156,8 +157,8 @@ class Backend(Protocol):
     def logs(self, handle: Handle) -> Iterator[bytes]:
         """3. Everything that the task prints."""
 
-    def await_exit(self, handle: Handle) -> bool:
-        """Wait a moment; whether no process of it is left, as far as that can be seen without `wait`."""
+    def watch(self, handle: Handle, gone: Callable[[], None]) -> None:
+        """3. Tell when no process of it is left, if that can be seen sooner than by `wait`; returns at once."""
 
     def wait(self, handle: Handle) -> Exit:
         """4. How it ended."""

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
 from wf.backends.questions import NOT_FOUND, Output, RefusalError
 from wf.backends.views import View, Views
-from wf.backends.witness import ControlGroups, Witness
+from wf.backends.witness import ControlGroups, await_end
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
@@ -47,8 +47,8 @@ class Container(Struct, eq=False):
     views: Mapping[str, View]
     place: Place | None = None
     """In which network it runs, until it has ended; nothing if it shares it with none."""
-    witness: Witness | None = None
-    """Who sees its processes end, if that is possible here."""
+    is_over: bool = False
+    """Whether it was destroyed."""
     is_owned: bool = False
     """Whether everything that it wrote is the caller's."""
 
@@ -70,6 +70,7 @@ class DockerBackend:
         self._views = Views()
         self._holders = Holders()
         self._groups = ControlGroups()
+        self._leaving = threading.Lock()
         self._to_come: set[str] = set()
         """Tasks that nobody has begun with."""
         self._storage: tuple[Path, Surroundings] | None = None
@@ -145,7 +146,7 @@ class DockerBackend:
         if launch.storage:
             self._storage = launch.storage, around
         id_, output = running
-        return Container(id_, output, launch, around, views, place, self._watch(engine, id_))
+        return Container(id_, output, launch, around, views, place)
 
     def adopt(self, launch: Launch, job: str) -> Adopted | None:
         """Find its container, with its views and the log that the engine has kept; remove what is of no use."""
@@ -204,11 +205,11 @@ class DockerBackend:
             name = f"wf-{launch.run}-{re.sub('[^A-Za-z0-9_.-]', '-', launch.task.id)}-{os.urandom(3).hex()}"
             created = containers.create(engine, config, name)
             try:
-                turn.wait()
-                if place and not self._holders.is_open(place):
-                    raise EnvironmentProblem("the network that it was to join is of no use")
                 output = engine.follow(created, attach=True)
                 try:
+                    turn.wait()
+                    if place and not self._holders.is_open(place):
+                        raise EnvironmentProblem("the network that it was to join is of no use")
                     containers.start(engine, created)
                 except BaseException:
                     output.close()
@@ -224,18 +225,13 @@ class DockerBackend:
         with reporting(f"the log of job `{container.launch.task.id}` broke off"):
             yield from container.output.chunks
 
-    def await_exit(self, handle: Handle) -> bool:
-        """Watch its first process for a moment, where that is one of this machine's."""
-        container, engine = _own(handle), self._found_engine()
-        if container.witness is None:
-            return False
-        # Outputs end with their engine, too, whose next start ends the container: that is to be seen as an outage.
-        with reporting(f"the engine cannot say how job `{container.launch.task.id}` ended"):
-            engine.ask("/_ping")
-        if not container.witness.await_end():
-            return False
-        self._leave_network(container)
-        return True
+    def watch(self, handle: Handle, gone: Callable[[], None]) -> None:
+        """Watch its first process, where that is one of this machine's, and somebody could use its room or network."""
+        container = _own(handle)
+        holds_network = container.place is not None and container.place.holder is not None
+        if self._found_engine().is_local and (self._to_come or holds_network):
+            name = f"end of {container.launch.task.id}"
+            threading.Thread(target=self._watch, args=[container, gone], name=name, daemon=True).start()
 
     def wait(self, handle: Handle) -> Exit:
         """Wait, then look at the container itself, which is why the engine must not remove it by itself."""
@@ -273,8 +269,7 @@ class DockerBackend:
             self._own_outputs(container)
         finally:
             container.output.close()
-            if container.witness:
-                container.witness.close()
+            container.is_over = True
             remove_container(engine, container.id)
             self._leave_network(container)
             self._views.close(engine, container.views)
@@ -345,23 +340,23 @@ class DockerBackend:
             selinux=engine.has_security("selinux"),
         )
 
-    def _watch(self, engine: Engine, container: str) -> Witness | None:
-        # Asked about a container that ends at once, an engine answers when it has taken that apart: nobody waits for it
-        # where no other task could start sooner.
-        if not engine.is_local or not self._to_come:
-            return None
-        pid = self._groups.find_first(container)
-        if pid is None:
-            # Whatever is wrong will be said when the container is waited for.
-            try:
-                pid = int(containers.inspect(engine, container)["State"]["Pid"])
-            except OSError:
-                return None
-            self._groups.learn(container, pid)
-        return Witness(container, pid)
+    def _watch(self, container: Container, gone: Callable[[], None]) -> None:
+        engine = self._found_engine()
+        # Whatever is wrong will be said when the container is waited for.
+        with contextlib.suppress(OSError):
+            pid = self._groups.find_first(container.id)
+            if pid is None:
+                pid = int(containers.inspect(engine, container.id)["State"]["Pid"])
+                self._groups.learn(container.id, pid)
+            if await_end(container.id, pid, lambda: container.is_over):
+                # Processes may end with their engine, whose next start says how: that is to be seen as an outage.
+                engine.ask("/_ping")
+                self._leave_network(container)
+                gone()
 
     def _leave_network(self, container: Container) -> None:
-        place, container.place = container.place, None
+        with self._leaving:
+            place, container.place = container.place, None
         if place:
             # A step's root is read-only, and so are the files there that belong to its network.
             untouched = container.launch.task.is_step

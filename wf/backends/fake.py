@@ -17,7 +17,7 @@ Whoever breaks the order of `wf.backends.base` gets an AssertionError that names
 
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from wf.backends.base import Adopted, Exit, Handle, Launch, Turn
@@ -130,10 +130,9 @@ class FakeBackend:
         fake.logs_read = True
         return self._run(fake)
 
-    def await_exit(self, handle: Handle) -> bool:
+    def watch(self, handle: Handle, gone: Callable[[], None]) -> None:
         """It says that with how they ended."""
-        self._known(handle, "await_exit")
-        return False
+        self._known(handle, "watch")
 
     def wait(self, handle: Handle) -> Exit:
         """How the environment says that it ended, or by which signal."""

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -112,9 +112,8 @@ class ProcessBackend:
         """Everything that the step prints."""
         return self._processes.logs(handle)
 
-    def await_exit(self, handle: Handle) -> bool:
+    def watch(self, handle: Handle, gone: Callable[[], None]) -> None:
         """How a process ended is known at once."""
-        return False
 
     def wait(self, handle: Handle) -> Exit:
         """How it ended."""

@@ -7,7 +7,7 @@ containers, and variables such as `LD_PRELOAD` or `GIT_SSH_COMMAND` would make i
 import json
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -91,9 +91,10 @@ class WithPrograms:
             return self._processes.logs(handle.process)
         return self._inner.logs(handle)
 
-    def await_exit(self, handle: Handle) -> bool:
+    def watch(self, handle: Handle, gone: Callable[[], None]) -> None:
         """How a program ended is known at once; of anything else the other backend may see more."""
-        return not isinstance(handle, ProgramProcess) and self._inner.await_exit(handle)
+        if not isinstance(handle, ProgramProcess):
+            self._inner.watch(handle, gone)
 
     def wait(self, handle: Handle) -> Exit:
         """How it ended."""

@@ -7,13 +7,14 @@ nothing of the container, not even which its first process was: so the kernel is
 import errno
 import os
 import select
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-PATIENCE = 0.2
-"""Seconds for which the end of one that has closed its output is watched for: an init holds the output to its end."""
+PATIENCE: Final = 10.0
+"""Seconds after which it is asked whether somebody still wants to know."""
 CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
 """Where Linux shows them."""
 
@@ -44,26 +45,31 @@ class ControlGroups(Struct):
         return next(filter(_is_first, processes), None) if processes else 0
 
 
-class Witness:
-    """Watches the first process of a container: the kernel lets it end last, when it has ended all others."""
+def await_end(container: str, pid: int, is_over: Callable[[], bool]) -> bool:
+    """Wait for the first process of a container: the kernel lets it end last, when it has ended all others.
 
-    def __init__(self, container: str, pid: int) -> None:
-        self._descriptor = _open(container, pid)
-        self._has_ended = pid == 0
+    Args:
+        container: the container's id.
+        pid: as `find_first` gives it.
+        is_over: whether nobody wants to know any more.
 
-    def await_end(self) -> bool:
-        """Wait a moment for it; whether no process is left, as far as that can be seen."""
-        if self._descriptor is None:
-            return self._has_ended
+    Returns:
+        Whether no process is left, as far as that can be seen.
+    """
+    if pid == 0:
+        return True
+    descriptor = _open(container, pid)
+    if descriptor is None:
+        return False
+    try:
         poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        return bool(poll.poll(PATIENCE * 1000))
-
-    def close(self) -> None:
-        """Watch no more."""
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)
+        poll.register(descriptor, select.POLLIN)
+        while not is_over():
+            if poll.poll(PATIENCE * 1000):
+                return True
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _open(container: str, pid: int) -> int | None:

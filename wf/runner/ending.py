@@ -87,7 +87,7 @@ class Ending:
 
     def fail_fast(self, task: Task) -> None:
         """End what the failure of a member of a matrix ends: the other members."""
-        if task.member is None or not task.member.fail_fast:
+        if task.member is None or not task.fails_fast:
             return
         error = f"`{task.id}` failed, and its matrix is fail-fast"
         for running in list(self._running.values()):

@@ -32,6 +32,8 @@ class Gone(Struct, frozen=True):
     """No process is left of it; how it ended is not known yet."""
 
     job: str
+    handle: Handle
+    """Which of its processes that was, as the job may have been started once more since."""
 
 
 class Exited(Struct, frozen=True):

@@ -307,8 +307,8 @@ class Scheduler:
                 self._started(running, message)
             case Closed():
                 self._turns.closed(running)
-            case Gone() if running.task.member is not None and running.task.member.fail_fast:
-                pass  # if it failed, none of its matrix may start any more
+            case Gone() if message.handle is not running.handle or running.task.fails_fast:
+                pass  # it was started once more since, or others may not start if it failed
             case Gone() | Exited():
                 self._turns.exited(running)
             case Lines():

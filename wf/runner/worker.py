@@ -248,6 +248,7 @@ class Worker:
         backend = self._shared.backend
         self._handle = handle
         self._shared.mailbox.tell(Started(self._task.id, handle, started))
+        backend.watch(handle, lambda: self._shared.mailbox.tell(Gone(self._task.id, handle)))
         try:
             for chunk in backend.logs(handle):
                 self._log(self._splitter.feed(chunk), log)
@@ -259,8 +260,6 @@ class Worker:
             backend.stop(handle, kill=True)
             backend.wait(handle)
             raise
-        if backend.await_exit(handle):
-            self._shared.mailbox.tell(Gone(self._task.id))
         return backend.wait(handle)
 
     def _log(self, lines: list[str], log: LogWriter) -> None:
