@@ -1,4 +1,4 @@
-"""How long a slot does nothing: from the end of one container's output to when the next one is told to start.
+"""How long a slot does nothing: from the end of one container's processes to when the next one is told to start.
 
 python -m bench.turns                 20 independent jobs, two at once, in Docker
 python -m bench.turns --rounds 5
@@ -14,38 +14,39 @@ import statistics
 import tempfile
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.projects import make_project
 from bench.runner import IMAGE
-from wf.backends import containers
+from wf.backends import containers, witness
 from wf.backends.engine import Engine
 from wf.cli import main as wf
-from wf.runner.messages import Closed, Mailbox, Message
 
 
 def gaps_of_a_run() -> list[float]:
-    """Seconds between the end of an output and the next start, for each start after one, first come, first served."""
-    closed: deque[float] = deque()
+    """Seconds between the end of processes and the next start, for each start after one, first come, first served."""
+    ends: deque[float] = deque()
     gaps: list[float] = []
-    tell, start = Mailbox.tell, containers.start
+    await_end, start = witness.await_end, containers.start
 
-    def hear(mailbox: Mailbox, message: Message) -> None:
-        if isinstance(message, Closed):
-            closed.append(time.perf_counter())
-        tell(mailbox, message)
+    def see_end(container: str, pid: int, is_over: Callable[[], bool]) -> bool:
+        is_seen = await_end(container, pid, is_over)
+        if is_seen:
+            ends.append(time.perf_counter())
+        return is_seen
 
-    def see(engine: Engine, container: str) -> None:
-        if closed:
-            gaps.append(time.perf_counter() - closed.popleft())
+    def see_start(engine: Engine, container: str) -> None:
+        if ends:
+            gaps.append(time.perf_counter() - ends.popleft())
         start(engine, container)
 
-    Mailbox.tell, containers.start = hear, see  # type: ignore[method-assign,assignment]
+    witness.await_end, containers.start = see_end, see_start
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             code = wf(["run", "docker-flat.yaml", "--no-cache", "-j2", "--backend", "docker"])
     finally:
-        Mailbox.tell, containers.start = tell, start  # type: ignore[method-assign]
+        witness.await_end, containers.start = await_end, start
     assert code == 0, "the run failed"
     return gaps
 

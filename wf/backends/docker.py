@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wf.backends import containers
+from wf.backends import containers, witness
 from wf.backends.base import Adopted, Exit, Handle, Launch, Turn
 from wf.backends.containers import remove_container, remove_volume
 from wf.backends.convert import ROLE, Surroundings, can_join, joined_to, to_container_config
@@ -28,7 +28,6 @@ from wf.backends.ownership import OPEN_TO_ALL, close_folders, take_over
 from wf.backends.preflight import cpu_problems, disk_problems, gpu_problems, size_text
 from wf.backends.questions import NOT_FOUND, Output, RefusalError
 from wf.backends.views import View, Views
-from wf.backends.witness import ControlGroups, await_end
 from wf.control.control import Doorway
 from wf.errors import EnvironmentProblem
 from wf.events import Emit, Preparing
@@ -69,7 +68,7 @@ class DockerBackend:
         """Images that were looked for without a run."""
         self._views = Views()
         self._holders = Holders()
-        self._groups = ControlGroups()
+        self._groups = witness.ControlGroups()
         self._leaving = threading.Lock()
         self._to_come: set[str] = set()
         """Tasks that nobody has begun with."""
@@ -348,7 +347,7 @@ class DockerBackend:
             if pid is None:
                 pid = int(containers.inspect(engine, container.id)["State"]["Pid"])
                 self._groups.learn(container.id, pid)
-            if await_end(container.id, pid, lambda: container.is_over):
+            if witness.await_end(container.id, pid, lambda: container.is_over):
                 # Processes may end with their engine, whose next start says how: that is to be seen as an outage.
                 engine.ask("/_ping")
                 self._leave_network(container)
