@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.harness import Project
+from tests.harness import Clock, Project
 from tests.needs import missing
 from wf.backends.engine import find_engine
 from wf.errors import EnvironmentProblem
@@ -52,6 +52,12 @@ def _step_modules() -> dict[str, ModuleType]:
 def project(tmp_path: Path) -> Project:
     """A project in an empty folder, whose jobs run in the fake backend."""
     return Project(tmp_path)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which limits of time are kept."""
+    return Clock(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,12 @@ assert project.story() == ["a succeeded", ...]
 """
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -248,6 +250,29 @@ class Project:
     def job(self, name: str) -> JobRecord:
         """What the history holds about a job of the last run."""
         return next(each for each in self.store.history.jobs(self.store.history.run().id) if each.name == name)
+
+
+class Clock:
+    """The monotonic clock of this process, which a test moves on: what limits do must not depend on a busy machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ahead = 0.0
+        now = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: now() + self._ahead)
+
+    def move_on(self, seconds: float) -> None:
+        """Let time pass."""
+        self._ahead += seconds
+
+
+def once_started(job: str, act: Callable[[], object]) -> Emit:
+    """A listener that does something when a job has started, before its time counts."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, JobStarted) and event.job == job:
+            act()
+
+    return listen
 
 
 def story(events: Iterable[Event]) -> list[str]:

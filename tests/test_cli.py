@@ -1,8 +1,8 @@
 """The command line: finding commands, help, exit codes."""
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -48,12 +48,13 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_help_starts_quickly() -> None:
-    """Under 0.2 s, the best of five on a busy machine."""
+    """With less than 0.2 s of a CPU, the best of five; how long that takes is up to what else the machine does."""
     times = []
     for _ in range(5):
-        started = time.monotonic()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "wf", "--help"], capture_output=True, check=True)
-        times.append(time.monotonic() - started)
+        after = os.times()
+        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
 
     assert min(times) < 0.2
 

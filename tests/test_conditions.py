@@ -2,12 +2,11 @@
 
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Project, job
+from tests.harness import Clock, Project, job, once_started
 from tests.projects import compile_text
 from wf.backends.base import Launch
 from wf.events import Event, JobStarted
@@ -189,25 +188,30 @@ def test_a_second_ctrl_c_ends_clean_up(project: Project) -> None:
     assert project.story()[-1] == "tidy cancelled: stopped by the user"
 
 
-def test_clean_up_has_an_end(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_up_has_an_end(project: Project, clock: Clock) -> None:
     """After a run was stopped it may not go on for ever."""
-    monkeypatch.setattr("wf.runner.ending.CLEANUP", 0.3)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
 
-    project.run("a -> tidy", a=job(sleep=30), tidy=job(sleep=30, condition=ALWAYS))
+    def listen(event: Event) -> None:
+        once_started("a", lambda: os.kill(os.getpid(), signal.SIGINT))(event)
+        once_started("tidy", lambda: clock.move_on(60))(event)
 
-    assert project.story()[-1] == "tidy failed: it was not done 0.3 s after the run was stopped"
+    project.emit = listen
+
+    project.run("a -> tidy", a=job(sleep=300), tidy=job(sleep=300, condition=ALWAYS))
+
+    assert project.story()[-1] == "tidy failed: it was not done 60 s after the run was stopped"
 
 
-def test_a_workflow_that_takes_too_long_cleans_up(project: Project) -> None:
+def test_a_workflow_that_takes_too_long_cleans_up(project: Project, clock: Clock) -> None:
     """And has failed all the same."""
-    result = project.run("a -> b, a -> tidy", timeout=0.2, a=job(sleep=30), tidy=job(condition=ALWAYS))
+    project.emit = once_started("a", lambda: clock.move_on(60))
+
+    result = project.run("a -> b, a -> tidy", timeout=60, a=job(sleep=300), tidy=job(condition=ALWAYS))
 
     assert result.state == "failed"
     assert project.story() == [
-        "b skipped: the workflow timed out after 0.2 s",
-        "a failed: the workflow timed out after 0.2 s",
+        "b skipped: the workflow timed out after 60 s",
+        "a failed: the workflow timed out after 60 s",
         "tidy succeeded",
     ]
 

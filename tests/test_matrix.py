@@ -1,14 +1,16 @@
 """`strategy: {matrix: ...}`: what a job becomes, and what is refused. The texts of refusals are in docs/errors.md."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness import Project, job
+from tests.harness import Project, job, once_started
 from tests.projects import compile_text, problems_of
 from wf.cli import main
+from wf.events import Event, JobFinished
 from wf.plan import GatheredOutput, MatrixMember, UpstreamOutput
 
 TRAIN = """
@@ -185,7 +187,12 @@ def member(value: int, **settings: object) -> MatrixMember:
 def test_no_more_than_max_parallel_run_at_once(tmp_path: Path) -> None:
     """While other jobs use the room that is left."""
     project = Project(tmp_path)
-    jobs: dict[str, Any] = {f"t{n}": job(sleep=0.1, member=member(n, max_parallel=1)) for n in range(3)}
+    other_runs = threading.Event()
+    jobs: dict[str, Any] = {
+        f"t{n}": job(does=lambda _: int(not other_runs.wait(60)), sleep=0.1, member=member(n, max_parallel=1))
+        for n in range(3)
+    }
+    project.emit = once_started("other", other_runs.set)
 
     project.run("t0, t1, t2, other", **jobs, other=job(sleep=0.25))
 
@@ -195,14 +202,22 @@ def test_no_more_than_max_parallel_run_at_once(tmp_path: Path) -> None:
 
 def test_a_failed_member_ends_the_others(tmp_path: Path) -> None:
     """Those that run are stopped, those that wait are skipped; what has to do with none of them goes on."""
-    project = Project(tmp_path)
+    project, t1_runs, all_ended = Project(tmp_path), threading.Event(), threading.Event()
     jobs: dict[str, Any] = {
-        "t0": job(sleep=0.1, exit=1, member=member(0)),
-        "t1": job(sleep=30, member=member(1)),
+        "t0": job(does=lambda _: int(t1_runs.wait(60)), member=member(0)),
+        "t1": job(sleep=300, member=member(1)),
         "t2": job(member=member(2)),
+        "other": job(does=lambda _: int(not all_ended.wait(60))),
     }
 
-    result = project.run("t0, t1, t2, t1 -> after, other", at_once=2, other=job(sleep=0.3), **jobs)
+    def listen(event: Event) -> None:
+        once_started("t1", t1_runs.set)(event)
+        if isinstance(event, JobFinished) and event.job == "after":
+            all_ended.set()
+
+    project.emit = listen
+
+    result = project.run("t0, t1, t2, t1 -> after, other", at_once=2, **jobs)
 
     assert result.state == "failed"
     assert project.story() == [

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Project, ScriptedBackend, job, plan
+from tests.harness import Clock, Project, ScriptedBackend, job, once_started, plan
 from wf.backends.base import Launch
 from wf.errors import EnvironmentProblem
-from wf.events import Event, JobStarted, RunFinished, RunStarted
+from wf.events import Event, JobFinished, JobStarted, RunFinished, RunStarted
 from wf.runner import run_plan
 from wf.secrets import Secrets
 from wf.store import Store
@@ -32,9 +32,14 @@ def test_jobs_follow_what_they_need(project: Project) -> None:
 
 def test_at_most_so_many_at_once(project: Project) -> None:
     """No more jobs run at once than were asked for, and no fewer while there are enough that are ready."""
-    busy = job(sleep=0.05)
+    together = threading.Barrier(2)
 
-    project.run("a, b, c, d, e", at_once=2, a=busy, b=busy, c=busy, d=busy, e=busy)
+    def meet(_: Launch) -> None:
+        together.wait(60)
+
+    busy = job(does=meet)
+
+    project.run("a, b, c, d", at_once=2, a=busy, b=busy, c=busy, d=busy)
 
     assert project.backend.most_at_once == 2
 
@@ -45,14 +50,17 @@ def test_ready_jobs_start_in_the_order_of_the_plan(project: Project) -> None:
 
     # What one leaves may still be stored while the next one runs.
     assert [each for each in project.starts_and_ends() if each.startswith("+")] == ["+d", "+b", "+c", "+a"]
+    assert project.backend.most_at_once == 1
 
 
 def test_no_barrier(project: Project) -> None:
     """A job starts when its own needs are done, while a slow job of their level still runs."""
-    project.run("a -> b, slow", slow=job(sleep=0.5))
+    b_runs = threading.Event()
 
-    assert project.starts_and_ends()[-1] == "-slow"
-    assert "+b" in project.starts_and_ends()
+    slow, b = job(does=lambda _: int(not b_runs.wait(60))), job(does=lambda _: b_runs.set())
+    result = project.run("a -> b, slow", slow=slow, b=b)
+
+    assert result.state == "succeeded"
 
 
 # Failure
@@ -60,7 +68,16 @@ def test_no_barrier(project: Project) -> None:
 
 def test_failure_stops_dependents_only(project: Project) -> None:
     """A failed job's dependents are skipped, near and far, and say why; its siblings go on."""
-    result = project.run("bad -> b -> c, sibling -> d", bad=job(exit=3), sibling=job(sleep=0.1))
+    skipped = threading.Event()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, JobFinished) and event.job == "c":
+            skipped.set()
+
+    project.emit = listen
+
+    sibling = job(does=lambda _: int(not skipped.wait(60)))
+    result = project.run("bad -> b -> c, sibling -> d", bad=job(exit=3), sibling=sibling)
 
     assert result.state == "failed"
     assert project.story() == [
@@ -104,14 +121,16 @@ def test_a_bug_fails_its_job_only(project: Project) -> None:
     assert 'raise ZeroDivisionError("oh")' in project.story()[0]
 
 
-def test_timeout(project: Project) -> None:
+def test_timeout(project: Project, clock: Clock) -> None:
     """A task that runs too long is stopped, has failed, and its dependents are skipped."""
-    result = project.run("a -> b, c", a=job(sleep=30, timeout=0.1))
+    project.emit = once_started("a", lambda: clock.move_on(60))
+
+    result = project.run("c -> a -> b", a=job(sleep=300, timeout=60))
 
     assert result.state == "failed"
     assert project.story() == [
         "c succeeded",
-        "a failed: timed out after 0.1 s",
+        "a failed: timed out after 60 s",
         "b skipped: it needs `a`, which failed",
     ]
 
@@ -141,11 +160,13 @@ def test_given_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert project.story() == ["a failed: timed out after 0.05 s; it did not end when it was killed"]
 
 
-def test_a_workflow_that_takes_too_long_is_stopped(project: Project) -> None:
+def test_a_workflow_that_takes_too_long_is_stopped(project: Project, clock: Clock) -> None:
     """What runs is stopped, what waits never starts, what has succeeded stays so, and the run says why it failed."""
-    result = project.run("done -> slow -> late", timeout=0.3, slow=job(sleep=60))
+    project.emit = once_started("slow", lambda: clock.move_on(60))
 
-    why = "the workflow timed out after 0.3 s"
+    result = project.run("done -> slow -> late", timeout=60, slow=job(sleep=300))
+
+    why = "the workflow timed out after 60 s"
     assert project.story() == ["done succeeded", f"late skipped: {why}", f"slow failed: {why}"]
     assert (result.state, project.store.history.run().error) == ("failed", why)
 
@@ -162,9 +183,17 @@ def test_history_that_cannot_be_written(project: Project, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise EnvironmentProblem("disk full")
 
+    all_run = threading.Event()
+
+    def listen(_: Event) -> None:
+        if len(project.starts_and_ends()) == 3:
+            all_run.set()
+
+    project.emit = listen
     monkeypatch.setattr(project.store.history, "finish_job", full)
+    a = job(does=lambda _: int(not all_run.wait(60)))
     with pytest.raises(EnvironmentProblem, match="disk full"):
-        project.run("a, b, c", a=job(sleep=0.3), b=job(sleep=60), c=job(sleep=60, stubborn=True))
+        project.run("a, b, c", a=a, b=job(sleep=300), c=job(sleep=300, stubborn=True))
 
     assert all(handle.destroyed for handle in project.backend.handles)
     run = project.store.history.run()

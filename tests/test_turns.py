@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Project, ScriptedBackend, job, plan
+from tests.harness import Clock, Project, ScriptedBackend, job, plan
 from wf.backends.base import Handle, Launch, NotWantedError, Turn
 from wf.backends.fake import FakeHandle
 from wf.errors import EngineGone
@@ -21,6 +21,12 @@ from wf.runner.messages import Mailbox
 from wf.runner.outputs import Collected, collect
 from wf.runner.running import Running
 from wf.runner.turns import Turns
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was made ready stays so until a test has seen it, however busy the machine is."""
+    monkeypatch.setattr("wf.runner.turns.SOON", 60.0)
 
 
 def test_a_task_waits_for_its_turn() -> None:
@@ -62,14 +68,17 @@ def test_outputs_are_stored_beside_the_next_job(tmp_path: Path, monkeypatch: pyt
 def test_outputs_that_are_stored_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more jobs store theirs than may run."""
     project, at_work, most = Project(tmp_path), 0, 0
-    lock, third = threading.Lock(), threading.Event()
+    lock, second, never = threading.Lock(), threading.Event(), threading.Event()
 
     def collect_slowly(task: Any, *others: Any) -> Collected:
         nonlocal at_work, most
         with lock:
             at_work += 1
             most = max(most, at_work)
-        third.wait(0.2)
+            if most == 2:
+                second.set()
+        assert second.wait(60), "the next job should run by now"
+        never.wait(0.2)  # a third one would come in this time
         with lock:
             at_work -= 1
         return collect(task, *others)
@@ -171,13 +180,13 @@ def test_the_next_job_is_made_ready_while_one_has_just_started(tmp_path: Path) -
 
 
 @pytest.fixture
-def in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Project, Callable[[Launch], None]]:
+def in_vain(tmp_path: Path, clock: Clock) -> tuple[Project, Callable[[Launch], None]]:
     """A project, and what a job does until `b` was made ready in vain, and nothing is left of that."""
-    monkeypatch.setattr("wf.runner.turns.SOON", 0.5)
     project = Project(tmp_path)
 
     def wait(_: Launch) -> None:
         _await(project, "b")
+        clock.move_on(60)
         _until(lambda: not project.store.layout.job(1, "b").outputs.exists())
         _until(lambda: len(list(project.store.layout.claims.iterdir())) == 1)
 

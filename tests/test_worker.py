@@ -1,6 +1,7 @@
 """What a task is given, and what it leaves, in the fake backend."""
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,7 +129,12 @@ def test_state_outlives_failure(project: Project) -> None:
 
 def test_state_is_held_by_one(project: Project) -> None:
     """Of two equal jobs at the same time one gets the checkpoints and the other is told that it starts afresh."""
-    project.run("a, b", a=job(state=True, sleep=0.2), b=job(state=True, sleep=0.2))
+    together = threading.Barrier(2)
+
+    def meet(_: Launch) -> None:
+        together.wait(60)
+
+    project.run("a, b", a=job(state=True, does=meet), b=job(state=True, does=meet))
 
     assert project.backend.launch("a").state != project.backend.launch("b").state
     assert sum("holds its checkpoints" in line for line in project.story()) == 1

@@ -15,12 +15,13 @@ class Gate:
         self.path = path
         self._engine = engine
         self._listener = socket.socket(socket.AF_UNIX)
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._open: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         self._listener.bind(str(self.path))
         self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting.start()
         return self
 
     def __exit__(
@@ -31,9 +32,10 @@ class Gate:
     def close(self) -> None:
         """Cut every connection and take no more."""
         self.path.unlink(missing_ok=True)
-        for each in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        _cut(self._listener)
+        self._accepting.join()  # what it has just accepted is to be cut as well
+        for each in self._open:
+            _cut(each)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -44,6 +46,11 @@ class Gate:
                 self._open += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=_pass_on, args=[source, sink], daemon=True).start()
+
+
+def _cut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:

@@ -44,8 +44,8 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until_gone(*pids: int) -> None:
-    """Wait a few seconds for processes to end."""
-    deadline = time.monotonic() + 5
+    """Wait for processes to end."""
+    deadline = time.monotonic() + 60
     while any(map(is_running, pids)):
         assert time.monotonic() < deadline, f"still running: {[pid for pid in pids if is_running(pid)]}"
         time.sleep(0.02)
@@ -131,12 +131,13 @@ def test_stop_ends_a_step_with_its_children(lab: Lab, kill: bool, code: int) -> 
             """
         )
     )
-    started = time.monotonic()
-    lab.stop_after(0.5, handle, kill=kill)
-    log, exit_ = lab.finish(handle)
-    assert exit_ == Exit(code)
-    assert time.monotonic() - started < 5
-    wait_until_gone(int(as_lines(log)["child"]))
+    chunks = lab.backend.logs(handle)
+    child = int(as_lines(next(chunks))["child"])
+    lab.stop_after(0, handle, kill=kill)
+    assert list(chunks) == []
+    assert lab.backend.wait(handle) == Exit(code)
+    lab.backend.destroy(handle)
+    wait_until_gone(child)
 
 
 def test_nothing_outlives_a_step(lab: Lab) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,17 +46,25 @@ class Client:
         return status, json.loads(answer)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def free_ports() -> Iterator[tuple[int, int]]:
+    """Two ports that nobody is given meanwhile: one that is bound and not listened at is for who asks for it."""
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("127.0.0.1", 0))
+        yield one.getsockname()[1], other.getsockname()[1]
 
 
 @contextmanager
 def running(*flags: str, ready: bool = True) -> Iterator[Client]:
     """A server with these flags, until the block ends; `ready`: wait until it has loaded what it is to serve."""
-    port, rpc_port = free_port(), free_port()
+    with free_ports() as (port, rpc_port), _running(port, rpc_port, flags, ready) as client:
+        yield client
+
+
+@contextmanager
+def _running(port: int, rpc_port: int, flags: Sequence[str], ready: bool) -> Iterator[Client]:
     ports = [f"--rest_api_port={port}", f"--port={rpc_port}"]
     settings = parse(["--host=127.0.0.1", *ports, "--file_system_poll_wait_seconds=0.1", "--engine=tf", *flags])
     loop = asyncio.new_event_loop()
@@ -77,7 +85,12 @@ def running(*flags: str, ready: bool = True) -> Iterator[Client]:
 @contextmanager
 def process(*flags: str) -> Iterator[tuple[Client, "subprocess.Popen[bytes]"]]:
     """`python -m serving` with these flags, once it has loaded what it is to serve; killed when the block ends."""
-    port, rpc_port = free_port(), free_port()
+    with free_ports() as (port, rpc_port), _process(port, rpc_port, flags) as started:
+        yield started
+
+
+@contextmanager
+def _process(port: int, rpc_port: int, flags: Sequence[str]) -> Iterator[tuple[Client, "subprocess.Popen[bytes]"]]:
     command = [sys.executable, "-m", "serving", "--host=127.0.0.1", f"--rest_api_port={port}", f"--port={rpc_port}"]
     server = subprocess.Popen([*command, *flags], cwd=REPOSITORY)
     client = Client(port, rpc_port)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,12 +11,12 @@ import time
 from collections import Counter
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
 from tests.projects import REPOSITORY
-from tests.serving.running import Client, free_port, process, running, wait_until
+from tests.serving.running import Client, free_ports, process, running, wait_until
 from tests.serving.saved_models import half_plus, slow
 
 PREDICT = "/v1/models/half:predict"
@@ -152,10 +153,12 @@ def test_a_model_that_cannot_be_loaded_ends_a_server_that_starts(tmp_path: Path)
     """As TensorFlow Serving does: a status of 200 that tells of an error would pass any probe."""
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"this is no model")
-    command = [sys.executable, "-m", "serving", f"--rest_api_port={free_port()}", "--port=0", "--model_name=half"]
-    command += [f"--model_base_path={tmp_path}", "--max_num_load_retries=2"]
+    command = [sys.executable, "-m", "serving", "--port=0", "--model_name=half", f"--model_base_path={tmp_path}"]
+    command += ["--max_num_load_retries=2"]
 
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    with free_ports() as (port, _):
+        command += [f"--rest_api_port={port}"]
+        ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
 
     assert ended.returncode == 1
     assert " ERROR DATA_LOSS: version 1 of model half: " in ended.stderr.splitlines()[-1]
@@ -184,11 +187,15 @@ def test_sigterm_lets_running_requests_finish(slow_models: Path) -> None:
     """The process ends with 0, after the last answer."""
     flags = ["--model_name=half", f"--model_base_path={slow_models}", "--engine=tf"]
     with process(*flags) as (client, server):
-        answers: list[Any] = []
-        asking = threading.Thread(target=lambda: answers.append(client.post(PREDICT, json.loads(ASK))))
-        asking.start()
-        time.sleep(0.15)
+        connection = HTTPConnection(client.address, timeout=60)
+        connection.putrequest("POST", PREDICT)
+        connection.putheader("Content-Length", str(len(ASK)))
+        connection.putheader("Expect", "100-continue")
+        connection.endheaders()
+        begun = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert connection.sock.recv(len(begun), socket.MSG_WAITALL) == begun
+        connection.send(ASK.encode())
         server.send_signal(signal.SIGTERM)
-        asking.join()
-        assert answers == [(200, {"predictions": [2.0]})]
-        assert server.wait(20) == 0
+        answer = connection.getresponse()
+        assert (answer.status, json.load(answer)) == (200, {"predictions": [2.0]})
+        assert server.wait(60) == 0

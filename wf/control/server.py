@@ -20,7 +20,7 @@ LONGEST_BODY: Final = 2 << 30
 """Bytes, in memory: clients send bigger files in parts."""
 _SILENCE: Final = 60.0
 """Seconds after which a connection that says nothing is closed."""
-_PATIENCE: Final = 1.0
+_PATIENCE: Final = 5.0
 """Seconds for which a client that was refused may go on sending."""
 
 

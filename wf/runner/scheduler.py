@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 POLL = 0.05
 """Seconds between looking whether the job that this one waits for is done elsewhere."""
 
+_LONGEST_WAIT = 1.0
+"""Seconds after which a wait is begun anew: a signal does not end it if it came in the moment before, or if the kernel
+gave it to another thread, and Python handles it between two instructions of this one."""
+
 
 class _Prepared(Struct, frozen=True):
     """A task whose inputs are there."""
@@ -283,8 +287,8 @@ class Scheduler:
         queue_due = self._queue.due if self._turns.can_take_more else math.inf
         deadline = min(self._ending.due, self._turns.due, queue_due)
         with contextlib.suppress(Empty):
-            rest = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
-            self._handle(self._shared.mailbox.receive(rest))
+            rest = min(deadline - time.monotonic(), _LONGEST_WAIT)
+            self._handle(self._shared.mailbox.receive(max(0.0, rest)))
         if deadline <= time.monotonic():
             self._ending.press_the_late()
 
