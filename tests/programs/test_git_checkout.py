@@ -374,7 +374,9 @@ def test_a_checkout_that_runs_is_stopped(
     """When its time is over, with the git that it had started; nothing of it goes on."""
     git = tmp_path / "bin" / "git"
     git.parent.mkdir()
-    git.write_text(f"#!/bin/sh\ntest $1 = -C && exit 1  # wf asks, not the job\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
+    git.write_text(
+        f"#!/bin/sh\ntest $1 = -C && exit 1  # wf asks, not the job\necho $$ > {tmp_path}/pid\nexec sleep 300\n"
+    )
     git.chmod(0o755)
     plan = checkout.plan("{url: 'https://example.com/x'}", rest="timeout: 10m")
     monkeypatch.setenv("PATH", f"{git.parent}:{os.environ['PATH']}")
