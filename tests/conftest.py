@@ -8,12 +8,17 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.harness import Clock, Project
 from tests.needs import missing
 from wf.backends.engine import find_engine
 from wf.errors import EnvironmentProblem
 from wf.settings import DockerSettings
+
+# How long an example takes, or is sought, says more about what else the machine does than about what is tested.
+settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @functools.cache

@@ -281,19 +281,19 @@ def test_triggers_and_context_are_accepted(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_jobs_compile_quickly(tmp_path: Path) -> None:
-    """Nothing grows with the square of the jobs."""
+    """Nothing grows with the square of the jobs: seconds of a CPU, whatever else the machine does."""
     jobs = "".join(
         f"  J{n}: {{needs: [{f'J{n - 1}' if n else ''}], uses: container@v1, with: {{image: x}}, "
         f"outputs: {{o: {{type: volume}}}}, inputs: {{{f'i: J{n - 1}.outputs.o' if n else ''}}}}}\n"
         for n in range(10_000)
     )
     path = make_project(tmp_path, f"jobs:\n{jobs}")
-    started = time.monotonic()
+    started = time.process_time()
 
     plan, _ = compile_file(path, tmp_path)
 
     assert len(plan.tasks) == 10_000
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_an_empty_workflow_is_refused(tmp_path: Path) -> None:

@@ -56,15 +56,19 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line[10:] for line in capsys.readouterr().out.split("\n\n")[0].splitlines()[1:]]
 
 
+def project_label() -> str:
+    """By what the engine knows this project."""
+    from hashlib import sha256
+
+    return sha256(os.fsencode(Path.cwd())).hexdigest()[:12]
+
+
 def containers() -> list[str]:
     """Those of this project that are left."""
     from wf.backends.engine import find_engine
 
     client = find_engine().connect()
-    from hashlib import sha256
-
-    project = sha256(os.fsencode(Path.cwd())).hexdigest()[:12]
-    return [each["Id"] for each in client.containers(all=True, filters={"label": f"wf.project={project}"})]
+    return [each["Id"] for each in client.containers(all=True, filters={"label": f"wf.project={project_label()}"})]
 
 
 @pytest.mark.docker
@@ -99,13 +103,18 @@ def test_a_container_of_a_killed_wf_is_adopted(project: Path, capsys: pytest.Cap
 def test_a_container_that_ended_meanwhile_counts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`wf run` takes it over as well: the job is the same."""
     kill_when("tick 5", project)
-    time.sleep(2)
+    its = ["--filter", f"label=wf.project={project_label()}", "--filter", "label=wf.job=Wait"]
+    words = ["docker", "ps", "--all", "--quiet", *its, "--filter", "status=exited"]
+    while not subprocess.run(words, capture_output=True, text=True, check=True).stdout:
+        time.sleep(0.1)
+    since = str(time.time())
 
-    started = time.monotonic()
     assert main(["run", "flow.yaml", "--output", "plain"]) == 0
 
     assert "Wait ! goes on where run 1 started it, whose wf was killed" in lines(capsys)
-    assert time.monotonic() - started < 2.5
+    words = ["docker", "events", "--since", since, "--until", str(time.time()), *its]
+    told = subprocess.run([*words, "--format", "{{.Action}}"], capture_output=True, text=True, check=True).stdout
+    assert set(told.split()) == {"destroy"}
     assert containers() == []
 
 

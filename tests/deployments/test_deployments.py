@@ -94,7 +94,7 @@ def test_a_revision_that_does_not_hold_goes_back(lab: Lab) -> None:
         with pytest.raises(DeploymentFailed, match=r"of its \d+ answers were errors$"):
             lab.update(lab.spec(ANSWER="wrong", ERRORS="1"), "canary", watch=10, percent=30)
         with pytest.raises(DeploymentFailed, match=r"ms on average, those of the revision before \d+ ms: more than 2 "):
-            lab.update(lab.spec(ANSWER="slow", SLOW="0.2"), "blue-green", watch=5, max_slowdown=2)
+            lab.update(lab.spec(ANSWER="slow", SLOW="0.5"), "blue-green", watch=5, max_slowdown=2)
 
     now = lab.deployments.get("it")
     assert load.failures == []
