@@ -34,7 +34,8 @@ STEPS: Final = {
         for model, flags in {
             "mf": ("--batch-size=65536",),
             "autoencoder": ("--batch-size=65536", "--embedding-size=64"),
-            "retrieval": ("--batch-size=4096",),
+            "retrieval": (),
+            "multitask": (),
             "history": ("--batch-size=8192",),
             "ranking": ("--batch-size=65536",),
             "bias": ("--batch-size=65536",),
