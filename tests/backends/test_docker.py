@@ -219,7 +219,7 @@ def test_stop_ends_a_task_soon(lab: Lab, shell: Callable[..., Task], kill: bool,
     started = time.monotonic()
     lab.stop_after(0.3, handle, kill=kill)
     assert lab.finish(handle) == (b"", Exit(code))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_a_stopped_step_may_say_goodbye(lab: Lab, python: Callable[..., Task]) -> None:
