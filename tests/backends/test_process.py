@@ -132,7 +132,10 @@ def test_stop_ends_a_step_with_its_children(lab: Lab, kill: bool, code: int) -> 
         )
     )
     chunks = lab.backend.logs(handle)
-    child = int(as_lines(next(chunks))["child"])
+    log = b""
+    while not log.endswith(b"\n"):
+        log += next(chunks)
+    child = int(as_lines(log)["child"])
     lab.stop_after(0, handle, kill=kill)
     assert list(chunks) == []
     assert lab.backend.wait(handle) == Exit(code)
