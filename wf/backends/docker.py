@@ -69,7 +69,8 @@ class DockerBackend:
         self._views = Views()
         self._holders = Holders()
         self._groups = witness.ControlGroups()
-        self._leaving = threading.Lock()
+        self._place_lock = threading.Lock()
+        """For the place of a container, which is left by whoever is the first to see its end."""
         self._to_come: set[str] = set()
         """Tasks that nobody has begun with."""
         self._storage: tuple[Path, Surroundings] | None = None
@@ -354,7 +355,7 @@ class DockerBackend:
                 gone()
 
     def _leave_network(self, container: Container) -> None:
-        with self._leaving:
+        with self._place_lock:
             place, container.place = container.place, None
         if place:
             # A step's root is read-only, and so are the files there that belong to its network.
